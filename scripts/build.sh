@@ -19,16 +19,17 @@ aarch64) dir=build-aarch64 options='--cross-file scripts/aarch64.ini -During=dis
 	exit 2
 	;;
 esac
-# Packagers' and users' own: `make install PREFIX=/usr`, MESON_OPTIONS=-During=disabled.
-[ "$kind" != release ] || options="$options --prefix=${PREFIX:-/usr/local} ${MESON_OPTIONS:-}"
+# For users and packagers: PREFIX, LIBDIR, and meson options such as -During=disabled.
+[ "$kind" != release ] || options="$options --prefix=${PREFIX:-/usr/local} --libdir=${LIBDIR:-lib} ${MESON_OPTIONS:-}"
 
 mkdir -p "$dir"
 exec 9>"$dir/.lock"
 flock 9 # two builds at once in one folder would spoil each other
 
-# What the configuration depends on: the options, and which files there are.
+# What the configuration depends on: options, libraries that may be there, files.
 state=$(
 	echo "$options"
+	for lib in liburing libuv; do pkg-config --modversion $lib 2>/dev/null || echo "no $lib"; done
 	find include src tool tests examples bench man -type f 2>/dev/null | LC_ALL=C sort
 )
 if [ ! -f "$dir/build.ninja" ]; then

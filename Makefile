@@ -1,0 +1,37 @@
+# A thin front: meson.build holds the build, scripts/ the work.
+
+ROOT ?= site
+PREFIX ?= /usr/local
+STEPS ?=
+export PREFIX LIBDIR MESON_OPTIONS
+
+.PHONY: build run test lint bench install clean
+
+# The tool at build/soquete, the library in build/src.
+build:
+	@scripts/setup.sh build
+	@scripts/build.sh release
+
+# Serve a folder to a browser: make run ROOT=~/Music
+run: build
+	@exec build/soquete serve --root '$(ROOT)'
+
+# Everything, or some steps of it: make test STEPS="unit contract"
+test:
+	@scripts/setup.sh test
+	@scripts/test.sh $(STEPS)
+
+lint:
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+bench:
+	@scripts/setup.sh bench
+	@scripts/build.sh release all all-bench
+	@python3 bench/run.py
+
+install: build
+	@scripts/install.sh '$(DESTDIR)'
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,54 @@
+#!/bin/bash
+# Feed one fuzz target for a while: its corpus first, then what libFuzzer makes of it.
+# A target names the files that it needs in its first line:
+#	/* sources: src/proto/http.c src/base/error.c */
+# Inputs that libFuzzer finds are kept in build-fuzz/; without clang, the corpus only.
+#
+# usage: fuzz.sh TARGET [SECONDS]
+set -u
+cd "$(dirname "$0")/.." || exit 2
+
+name=${1:?usage: fuzz.sh TARGET [SECONDS]}
+seconds=${2:-10}
+target=fuzz/$name.c
+corpus=fuzz/corpus/$name
+# shellcheck disable=SC2207 # names without blanks
+sources=($(sed -n '1s|^/\* sources: \(.*\) \*/$|\1|p' "$target"))
+# shellcheck disable=SC2054 # the commas are gcc's
+flags=(-std=gnu11 -g -O1 -D_GNU_SOURCE -Iinclude -Isrc -Ibuild/src -Wall
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+dir=build-fuzz/$name
+mkdir -p "$dir/corpus"
+
+fail() { # WHAT
+	echo "FAIL fuzz $name: $1"
+	tail -n 60 "$dir/log" | sed 's/^/    | /'
+	echo "0 passed, 1 failed"
+	exit 1
+}
+
+compile() { # COMPILER OPTION-OR-FILE
+	"$@" "${flags[@]}" "$target" "${sources[@]}" -o "$dir/run" >"$dir/log" 2>&1 ||
+		fail "does not compile"
+}
+
+run() { # ARGUMENT...
+	local start=$SECONDS
+	"$dir/run" "$@" >"$dir/log" 2>&1 || fail "an input that it cannot take"
+	echo "ok   fuzz $name  ($((SECONDS - start)) s) $(grep -o 'Done [0-9]* runs' "$dir/log")"
+	echo "1 passed, 0 failed"
+	exit 0
+}
+
+inputs=()
+[ ! -d "$corpus" ] || mapfile -t inputs < <(find "$corpus" -type f | LC_ALL=C sort)
+
+if command -v clang >/dev/null && ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-* \
+	>/dev/null 2>&1; then
+	compile clang -fsanitize=fuzzer
+	# A fixed seed: the same tree gives the same run, as far as the clock allows.
+	run -max_total_time="$seconds" -seed="${FUZZ_SEED:-1}" -timeout=5 -rss_limit_mb=2048 \
+		-artifact_prefix="$dir/" "$dir/corpus" ${inputs:+"$corpus"}
+fi
+compile cc scripts/fuzz_replay.c
+run "${inputs[@]}"
