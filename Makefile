@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 STEPS ?=
 export PREFIX LIBDIR MESON_OPTIONS
 
-.PHONY: build run test lint bench install clean
+.PHONY: build run test lint format bench install clean
 
 # The tool at build/soquete, the library in build/src.
 build:
@@ -24,6 +24,11 @@ test:
 lint:
 	@scripts/setup.sh lint
 	@scripts/lint.sh
+
+# As .clang-format says, every C file.
+format:
+	@scripts/setup.sh lint
+	@scripts/lint.sh --format
 
 bench:
 	@scripts/setup.sh bench

@@ -2,6 +2,7 @@
 # Read the code without running it. A line per check, and the sum as the last line.
 #
 # usage: lint.sh [CHECK...]        (none: all)
+#        lint.sh --format          correct the format instead of checking it
 # CI=true  a check whose program is not installed fails
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -90,6 +91,10 @@ run_check() { # CHECK
 	fi
 }
 
+if [ "${1:-}" = --format ]; then
+	# shellcheck disable=SC2046,SC2086
+	exec clang-format -i $(c_files $folders)
+fi
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $checks
 for check; do

@@ -116,12 +116,14 @@ static inline struct test__integer test__unsigned(unsigned long long v)
 }
 
 /* Adding 0 promotes what is shorter than int, bit-fields included. */
-#define TEST__INTEGER(x)                              \
-	_Generic((x) + 0, unsigned                    \
-		 : test__unsigned, unsigned long      \
-		 : test__unsigned, unsigned long long \
-		 : test__unsigned, default            \
-		 : test__signed)(x)
+/* clang-format off */ /* version 14 does not know _Generic */
+#define TEST__INTEGER(x)                                                                   \
+	_Generic((x) + 0,                                                                  \
+		unsigned: test__unsigned,                                                  \
+		unsigned long: test__unsigned,                                             \
+		unsigned long long: test__unsigned,                                        \
+		default: test__signed)(x)
+/* clang-format on */
 
 #define TEST__CASE(id, how)                                                       \
 	static void test__body_##id(void);                                        \
