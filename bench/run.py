@@ -319,7 +319,7 @@ def table_requests(this, result):
     text = ""
     for n in sorted({c["clients"] for c in result["cells"]}):
         group = [c for c in result["cells"] if c["clients"] == n]
-        rate = group[0]["summary"]["open"]["rate_per_s"]
+        rate = median([c["summary"]["open"] for c in group], "rate_per_s")
         text += (f"\n{this.name}, {this.message_bytes} bytes, {n} client{'s' * (n > 1)}: closed "
                  f"loop | open loop at {show(rate)} requests/s\n")
         text += columns([head] + [row_requests(c) for c in group])
