@@ -1,7 +1,7 @@
 #!/bin/bash
 # Feed one fuzz target for a while: its corpus first, then what libFuzzer makes of it.
-# A target names the files that it needs in its first line:
-#	/* sources: src/proto/http.c src/base/error.c */
+# A target names the files that it needs in its first comment:
+#	/* sources: src/proto/http*.c src/base/error.c */
 # Inputs that libFuzzer finds are kept in build-fuzz/; without clang, the corpus only.
 #
 # usage: fuzz.sh TARGET [SECONDS]
@@ -12,30 +12,33 @@ name=${1:?usage: fuzz.sh TARGET [SECONDS]}
 seconds=${2:-10}
 target=fuzz/$name.c
 corpus=fuzz/corpus/$name
-# shellcheck disable=SC2207 # names without blanks
-sources=($(sed -n '1s|^/\* sources: \(.*\) \*/$|\1|p' "$target"))
+# shellcheck disable=SC2207 # names without blanks, and patterns
+sources=($(awk 'NR == 1 && !sub(/^\/\* sources: /, "") { exit }
+	{ last = sub(/\*\/.*/, ""); sub(/^ \*/, ""); print } last { exit }' "$target"))
 # shellcheck disable=SC2054 # the commas are gcc's
 flags=(-std=gnu11 -g -O1 -D_GNU_SOURCE -Iinclude -Isrc -Ibuild/src -Wall
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 dir=build-fuzz/$name
 mkdir -p "$dir/corpus"
+work=$(mktemp -d /tmp/soquete-fuzz.XXXXXX) || exit 2
+trap 'rm -rf "$work"' EXIT
 
 fail() { # WHAT
 	echo "FAIL fuzz $name: $1"
-	tail -n 60 "$dir/log" | sed 's/^/    | /'
+	tail -n 60 "$work/log" | cut -c 1-400 | sed 's/^/    | /'
 	echo "0 passed, 1 failed"
 	exit 1
 }
 
 compile() { # COMPILER OPTION-OR-FILE
-	"$@" "${flags[@]}" "$target" "${sources[@]}" -o "$dir/run" >"$dir/log" 2>&1 ||
+	"$@" "${flags[@]}" "$target" "${sources[@]}" -o "$work/run" >"$work/log" 2>&1 ||
 		fail "does not compile"
 }
 
 run() { # ARGUMENT...
 	local start=$SECONDS
-	"$dir/run" "$@" >"$dir/log" 2>&1 || fail "an input that it cannot take"
-	echo "ok   fuzz $name  ($((SECONDS - start)) s) $(grep -o 'Done [0-9]* runs' "$dir/log")"
+	"$work/run" "$@" >"$work/log" 2>&1 || fail "an input that it cannot take"
+	echo "ok   fuzz $name  ($((SECONDS - start)) s) $(grep -o 'Done [0-9]* runs' "$work/log")"
 	echo "1 passed, 0 failed"
 	exit 0
 }

@@ -55,13 +55,13 @@ counted() { # COMMAND...
 	local sum status forgiven
 	"$@" 2>&1 | tee "$work/out"
 	status=${PIPESTATUS[0]}
-	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$work/out" | tail -n 1)
+	sum=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$work/out" | tail -n 1)
 	if ! [[ $sum =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
 		verdict FAIL "$*: ended without counting, status $status"
 		return
 	fi
 	# The machine's own lack of io_uring is nobody's omission.
-	forgiven=$(grep -c '^skip .* io_uring_setup: ' "$work/out")
+	forgiven=$(grep -ac '^skip .* io_uring_setup: ' "$work/out")
 	echo "sum ${BASH_REMATCH[1]} ${BASH_REMATCH[2]} ${BASH_REMATCH[4]:-0} $forgiven" \
 		>>"$work/verdicts"
 	if [ "$status" != 0 ] && [ "${BASH_REMATCH[2]}" = 0 ]; then
