@@ -45,7 +45,9 @@ build() { # KIND TARGET...
 	local out
 	out=$(scripts/build.sh "$@" 2>&1) && return
 	verdict FAIL "build $*"
-	printf '%s\n' "$out" | grep -v '^\[[0-9]*/[0-9]*\] ' | head -n 200 | sed 's/^/    | /'
+	# From the first error on; the commands and what they printed before are no news.
+	printf '%s\n' "$out" | awk '/^FAILED|ERROR/ { on = 1 } on' | grep -v '^\[[0-9]*/[0-9]*\] ' |
+		head -n 200 | cut -c 1-600 | sed 's/^/    | /'
 	return 1
 }
 
@@ -104,12 +106,12 @@ step_headers() {
 }
 
 step_unit() {
-	build release all all-tests || return
+	build release all-tests || return
 	programs unit build
 }
 
 step_contract() {
-	build release all all-tests || return
+	build release all-tests || return
 	programs contract build
 }
 
