@@ -1,0 +1,87 @@
+# Completion for soquete(1) in bash(1). Options are asked of the tool itself, so they are
+# those of the version that is installed.
+
+_soquete_endpoint() {
+	local cur=$1
+
+	case $cur in
+	unix:///*|unixgram:///*)
+		local scheme=${cur%%://*}://
+		mapfile -t COMPREPLY < <(compgen -f -P "$scheme" -- "${cur#"$scheme"}")
+		compopt -o filenames
+		;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W \
+			"tcp:// udp:// unix:// unixgram:// fd://" -- "$cur")
+		compopt -o nospace
+		;;
+	esac
+}
+
+_soquete() {
+	local cur prev words cword command services=
+	services="http echo discard daytime chargen time"
+	COMPREPLY=()
+	if declare -F _init_completion >/dev/null; then
+		_init_completion -n := || return
+	else
+		cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+		words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+	fi
+
+	command=${words[1]}
+	if [ "$cword" = 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"serve connect listen help --version --help" -- "$cur")
+		return
+	fi
+
+	case $prev in
+	--root | -r)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	--exec | -e)
+		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		return
+		;;
+	--shape)
+		mapfile -t COMPREPLY < <(compgen -W "iterative process thread fiber" -- "$cur")
+		return
+		;;
+	--engine)
+		mapfile -t COMPREPLY < <(compgen -W "auto uring epoll" -- "$cur")
+		return
+		;;
+	--workers)
+		mapfile -t COMPREPLY < <(compgen -W "auto 1 2 4 8" -- "$cur")
+		return
+		;;
+	--timeout | -w | --*-timeout | --grace | --keepalive | --*-max | --clients-per-address | \
+		--backlog | --unix-mode)
+		return
+		;;
+	esac
+
+	case $command in
+	help)
+		mapfile -t COMPREPLY < <(compgen -W "serve connect listen help" -- "$cur")
+		;;
+	serve | connect | listen)
+		if [[ $cur == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W \
+				"$("${words[0]}" help "$command" 2>/dev/null | grep -o -- '--[a-z-]*')" \
+				-- "$cur")
+		elif [ "$command" = serve ] && [[ $cur != *=* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "$services" -- "$cur")
+		elif [ "$command" != serve ]; then
+			_soquete_endpoint "$cur"
+			declare -F __ltrim_colon_completions >/dev/null &&
+				__ltrim_colon_completions "$cur"
+		fi
+		;;
+	esac
+}
+
+complete -F _soquete soquete

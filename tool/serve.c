@@ -1,0 +1,312 @@
+/* serve.c - `soquete serve`: the standard services on their endpoints, until a signal.
+ *
+ * Standard output is for programs: a line `SERVICE ENDPOINT` for each endpoint, then
+ * `ready`. Standard error is the access log.
+ */
+#include "tool.h"
+#include "limits.h"
+#include "text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_PORT_OFFSET 8000 /* no privilege is needed there */
+
+struct values {
+	struct soq_server_options server;
+	struct soq_http_options http;
+	const char *engine;
+	bool public, quiet;
+};
+
+#define SERVER(field) offsetof(struct values, server.field)
+#define HTTP(field)   offsetof(struct values, http.field)
+
+static const struct tool_option options[] = {
+	{ "root", 'r', OPTION_TEXT, HTTP(root), "DIR", "http: the folder served (default: .)" },
+	{ "shape", 0, OPTION_SHAPE, SERVER(shape), "SHAPE",
+		"iterative, process, thread or fiber (default)" },
+	{ "workers", 0, OPTION_WORKERS, SERVER(workers), "N",
+		"threads of the fiber shape (default: 1); auto: one a processor" },
+	{ "engine", 0, OPTION_ENGINE, offsetof(struct values, engine), "NAME",
+		"auto, uring or epoll" },
+	{ "public", 0, OPTION_FLAG, offsetof(struct values, public), NULL,
+		"listen on every address, not on this machine's own only" },
+	{ "quiet", 'q', OPTION_FLAG, offsetof(struct values, quiet), NULL, "no access log" },
+	{ "clients-max", 0, OPTION_COUNT, SERVER(clients_max), "N",
+		"clients at once; further ones wait (default: descriptors)" },
+	{ "clients-per-address", 0, OPTION_COUNT, SERVER(clients_per_address_max), "N",
+		"of them from one remote address (default: 256)" },
+	{ "idle-timeout", 0, OPTION_DURATION, SERVER(idle_timeout_ns), "DURATION",
+		"without a byte from the client (default: 60s)" },
+	{ "send-timeout", 0, OPTION_DURATION, SERVER(send_timeout_ns), "DURATION",
+		"without the client taking a byte (default: 60s)" },
+	{ "request-timeout", 0, OPTION_DURATION, SERVER(request_timeout_ns), "DURATION",
+		"for one request in all (default: none)" },
+	{ "grace", 0, OPTION_DURATION, SERVER(grace_ns), "DURATION",
+		"for requests in flight after a signal (default: 10s)" },
+	{ "backlog", 0, OPTION_COUNT, SERVER(backlog), "N",
+		"connections that the kernel keeps waiting" },
+	{ "unix-mode", 0, OPTION_MODE, SERVER(unix_mode), "MODE",
+		"permissions of Unix sockets' paths (like 660)" },
+	{ "header-max", 0, OPTION_BYTES, HTTP(header_max), "BYTES",
+		"http: of a request's header (default: 16k)" },
+	{ "header-timeout", 0, OPTION_DURATION, HTTP(header_timeout_ns), "DURATION",
+		"http: for a request's header (default: 10s)" },
+	{ "keepalive", 0, OPTION_DURATION, HTTP(keepalive_ns), "DURATION",
+		"http: between requests (default: the idle timeout)" },
+	{ "requests-max", 0, OPTION_COUNT, HTTP(requests_max), "N",
+		"http: on one connection (default: 1000)" },
+	{ "no-listing", 0, OPTION_FLAG, HTTP(no_listing), NULL,
+		"http: no listing of a folder without an index.html" },
+	{ "dotfiles", 0, OPTION_FLAG, HTTP(dotfiles), NULL,
+		"http: serve names that begin with a dot, too" },
+	{ NULL },
+};
+
+struct serve {
+	struct values v;
+	struct soq_server *server;
+	struct soq_service_context context;
+	const char **names; /* of the service, for each of the server's endpoints */
+	size_t name_count;
+	bool no_ipv6; /* this machine has none, and that has been said */
+};
+
+static void log_access(void *arg, const char *line)
+{
+	tool_print_line("", line);
+}
+
+static void log_event(void *arg, const char *line)
+{
+	tool_print_line("soquete: serve: ", line);
+}
+
+static int remember(struct serve *s, const char *name)
+{
+	const char **names = realloc(s->names, (s->name_count + 1) * sizeof(*names));
+
+	if (!names)
+		return tool_fail(tool_serve.name, "%s", soq_strerror(-ENOMEM));
+	s->names = names;
+	names[s->name_count++] = name;
+	return TOOL_GO_ON;
+}
+
+/* Prepare what the service has for all of its endpoints. */
+static int prepare(struct serve *s, const struct soq_service *service)
+{
+	int rc;
+
+	if (service->handler != soq_http_handler || s->context.http)
+		return TOOL_GO_ON;
+	if (!s->v.http.root)
+		s->v.http.root = ".";
+	rc = soq_http_new(&s->context.http, &s->v.http);
+	if (!rc)
+		return TOOL_GO_ON;
+	return tool_fail(tool_serve.name, "--root %s: %s", s->v.http.root, soq_strerror(rc));
+}
+
+static int listen_or_bind(
+	struct serve *s, const struct soq_service *service, const char *text, bool dgram)
+{
+	if (dgram)
+		return soq_server_bind(s->server, text, service->dgram, &s->context);
+	return soq_server_listen(s->server, text, service->handler, &s->context);
+}
+
+/* An endpoint from the command line. */
+static int add(struct serve *s, const struct soq_service *service, const char *text)
+{
+	struct soq_endpoint endpoint;
+	int rc, status;
+	bool dgram;
+
+	if (soq_endpoint_parse(&endpoint, text))
+		return tool_usage(tool_serve.name, "%s: %s", service->name, soq_last_error());
+	dgram = tool_is_dgram(&endpoint);
+	if (dgram ? !service->dgram : !service->handler)
+		return tool_usage(tool_serve.name,
+			"%s=%s: %s is not served over %s; %s would be right", service->name,
+			text, service->name, dgram ? "datagrams" : "streams",
+			dgram ? "tcp:// or unix://" : "udp:// or unixgram://");
+	status = prepare(s, service);
+	if (status != TOOL_GO_ON)
+		return status;
+	rc = listen_or_bind(s, service, text, dgram);
+	if (rc)
+		return tool_fail_library(tool_serve.name, text, rc);
+	return remember(s, service->name);
+}
+
+/* One of a service's default endpoints, on a host that may not exist: ::1. */
+static int add_default(struct serve *s, const struct soq_service *service, const char *scheme,
+	const char *host)
+{
+	char text[64];
+	bool dgram = !strcmp(scheme, "udp");
+	int rc;
+
+	snprintf(text, sizeof(text), "%s://%s:%u", scheme, host,
+		(unsigned)service->port + DEFAULT_PORT_OFFSET);
+	rc = listen_or_bind(s, service, text, dgram);
+	if (!rc)
+		return remember(s, service->name);
+	if (*host != '[' || (rc != -EADDRNOTAVAIL && rc != -EAFNOSUPPORT))
+		return tool_fail_library(tool_serve.name, text, rc);
+	if (!s->no_ipv6)
+		tool_fail(tool_serve.name,
+			"no IPv6 on this machine: the endpoints on [::1] are left out");
+	s->no_ipv6 = true;
+	return TOOL_GO_ON;
+}
+
+static int add_defaults(struct serve *s, const struct soq_service *service)
+{
+	static const char *const loopback[] = { "127.0.0.1", "[::1]", NULL };
+	static const char *const every[] = { "", NULL };
+	int status = prepare(s, service);
+
+	for (const char *const *host = s->v.public ? every : loopback;
+		*host && status == TOOL_GO_ON; host++) {
+		if (service->handler)
+			status = add_default(s, service, "tcp", *host);
+		if (service->dgram && status == TOOL_GO_ON)
+			status = add_default(s, service, "udp", *host);
+	}
+	return status;
+}
+
+static int unknown_service(const char *name)
+{
+	const struct soq_service *service;
+	const char *meant = NULL;
+	char all[256] = "";
+	unsigned meant_distance = 3;
+
+	for (size_t i = 0; (service = soq_service_at(i)); i++) {
+		unsigned distance = tool_distance(name, service->name);
+		size_t n = strlen(all);
+
+		snprintf(all + n, sizeof(all) - n, "%s%s", n ? ", " : "", service->name);
+		if (distance < meant_distance) {
+			meant_distance = distance;
+			meant = service->name;
+		}
+	}
+	if (meant)
+		return tool_usage(tool_serve.name, "unknown service '%s' (did you mean '%s'?)",
+			name, meant);
+	return tool_usage(tool_serve.name, "unknown service '%s'; there are %s", name, all);
+}
+
+/* `SERVICE` or `SERVICE=ENDPOINT`. */
+static int add_operand(struct serve *s, const char *operand)
+{
+	const char *endpoint = strchr(operand, '=');
+	const struct soq_service *service;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(operand, "="), operand);
+	service = soq_service_find(name);
+	if (!service)
+		return unknown_service(name);
+	return endpoint ? add(s, service, endpoint + 1) : add_defaults(s, service);
+}
+
+static int add_all(struct serve *s, char **operands)
+{
+	const struct soq_service *service;
+	int status = TOOL_GO_ON;
+
+	for (char **o = operands; *o && status == TOOL_GO_ON; o++)
+		status = add_operand(s, *o);
+	for (size_t i = 0; !*operands && status == TOOL_GO_ON; i++) {
+		service = soq_service_at(i);
+		if (!service)
+			break;
+		status = add_defaults(s, service);
+	}
+	return status;
+}
+
+/* A line for each endpoint. For a person at a terminal the columns are aligned, and http
+ * has the address that a browser takes. */
+static int print_endpoints(const struct serve *s)
+{
+	bool terminal = isatty(1);
+	char text[SOQ_ENDPOINT_TEXT_MAX];
+	enum soq_scheme scheme;
+	struct soq_addr addr;
+
+	for (size_t i = 0; i < s->name_count; i++) {
+		if (soq_server_endpoint(s->server, i, &addr, &scheme))
+			continue;
+		soq_addr_endpoint(text, sizeof(text), scheme, &addr);
+		printf("%-*s %s", terminal ? 10 : 0, s->names[i], text);
+		if (terminal && scheme == SOQ_SCHEME_TCP && !strcmp(s->names[i], "http"))
+			printf("%*shttp%s/", 34 - (int)strlen(text), " ", text + 3);
+		putchar('\n');
+	}
+	puts("ready");
+	return tool_flush(tool_serve.name);
+}
+
+static int serve(struct serve *s, char **operands)
+{
+	int rc, status;
+
+	rc = soq_server_new(&s->server, &s->v.server);
+	if (rc)
+		return tool_fail(tool_serve.name, "%s", soq_strerror(rc));
+	status = add_all(s, operands);
+	if (status != TOOL_GO_ON)
+		return status;
+	status = print_endpoints(s);
+	if (status)
+		return status;
+	rc = soq_server_run(s->server);
+	if (rc == -ETIMEDOUT || rc == -ECANCELED)
+		log_event(NULL, "stopped; clients that had not finished were cut off");
+	else if (rc)
+		return tool_fail(tool_serve.name, "%s", soq_strerror(rc));
+	return TOOL_DONE;
+}
+
+static int run(const struct tool_command *self, char **args)
+{
+	struct serve s = { .no_ipv6 = false };
+	int status;
+
+	if ((status = tool_parse(self, args, &s.v)) != TOOL_GO_ON ||
+		(status = tool_choose_engine(self->name, s.v.engine)) != TOOL_GO_ON)
+		return status;
+	tool_raise_descriptors();
+	s.v.server.stop_on_signals = true;
+	s.v.server.log = log_event;
+	s.context.access_log = s.v.quiet ? NULL : log_access;
+	status = serve(&s, args);
+	soq_server_free(s.server);
+	soq_http_free(s.context.http);
+	free(s.names);
+	return status;
+}
+
+const struct tool_command tool_serve = {
+	.name = "serve",
+	.operands = "[OPTION ...] [SERVICE[=ENDPOINT] ...]",
+	.summary = "serve a folder over HTTP, and the small services",
+	.text = "Serve until Ctrl-C or SIGTERM; a second one does not wait for the clients.\n"
+		"Services: http, echo, discard, daytime, chargen, time; without one, all of\n"
+		"them. A service's default endpoints are its standard port + 8000 on "
+		"127.0.0.1\n"
+		"and [::1], the small ones over TCP and UDP. Standard output tells them, one\n"
+		"line each, then 'ready'.\n",
+	.options = options,
+	.run = run,
+};
