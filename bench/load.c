@@ -199,10 +199,16 @@ static void conn_send(const struct load *l, struct conn *c)
 	}
 }
 
-/* When message @message of connection @conn is to leave, in the open loop. */
-static int64_t schedule_ns(const struct load *l, uint64_t conn, uint64_t message)
+/* When request @k of all is to leave, in the open loop. */
+static int64_t request_ns(const struct load *l, uint64_t k)
 {
-	return l->start_ns + (int64_t)((double)(message * l->clients + conn) * l->period_ns);
+	return l->start_ns + (int64_t)((double)k * l->period_ns);
+}
+
+/* The same by connection and message: the connections take turns. */
+static int64_t message_ns(const struct load *l, uint64_t conn, uint64_t message)
+{
+	return request_ns(l, message * l->clients + conn);
 }
 
 static bool in_window(const struct load *l, int64_t at_ns)
@@ -217,7 +223,7 @@ static void reply_count(struct load *l, struct conn *c, int64_t now)
 
 	l->replies++;
 	if (l->open) {
-		int64_t at_ns = schedule_ns(l, (uint64_t)(c - l->conns), message);
+		int64_t at_ns = message_ns(l, (uint64_t)(c - l->conns), message);
 
 		if (in_window(l, at_ns))
 			hist_add(&l->latency, now - at_ns);
@@ -291,9 +297,8 @@ static void conn_event(struct load *l, const struct epoll_event *event)
 static void schedule_send(struct load *l)
 {
 	for (unsigned i = 0; i < BURST_MAX; i++) {
-		uint64_t conn = l->scheduled % l->clients;
-		struct conn *c = &l->conns[conn];
-		int64_t at_ns = schedule_ns(l, conn, c->due), now;
+		struct conn *c = &l->conns[l->scheduled % l->clients];
+		int64_t at_ns = request_ns(l, l->scheduled), now;
 
 		if (at_ns >= l->window_end_ns || at_ns > (now = now_ns()))
 			return;
@@ -330,12 +335,15 @@ static void drain(struct load *l)
 
 	while (l->replies < l->scheduled && now_ns() < end_ns)
 		turn(l);
+	/* What could not even be sent is late all the same. */
+	for (; request_ns(l, l->scheduled) < l->window_end_ns; l->scheduled++)
+		l->conns[l->scheduled % l->clients].due++;
 	end_ns = now_ns();
 	for (unsigned i = 0; i < l->clients; i++) {
 		struct conn *c = &l->conns[i];
 
 		for (uint64_t m = c->received; m < c->due; m++) {
-			int64_t at_ns = schedule_ns(l, i, m);
+			int64_t at_ns = message_ns(l, i, m);
 
 			if (!in_window(l, at_ns))
 				continue;

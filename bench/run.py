@@ -478,14 +478,14 @@ def main():
             print(benchmark.table(results[-1]))
     found = noise(results, before, stolen())
     about = machine(bench)
-    print(noise_text(found) + f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, "
-          f"{date}; server on core {bench.server_core}, load on core {bench.load_core}; "
-          f"rounds: {options.rounds}, of {options.seconds} s")
     options.json.write_text(json.dumps({
         "date": date, "machine": about, "rounds": options.rounds, "seconds": options.seconds,
         "warmup_seconds": options.warmup, "noise": found, "left_out": bench.left_out,
         "errors": bench.errors, "benchmarks": results,
     }, indent=1) + "\n", encoding="utf-8")
+    print(noise_text(found) + f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, "
+          f"{date}; server on core {bench.server_core}, load on core {bench.load_core}; "
+          f"rounds: {options.rounds}, of {options.seconds} s")
     print(f"raw figures: {options.json}")
     return 1 if bench.errors else 0
 
