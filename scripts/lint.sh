@@ -19,8 +19,14 @@ c_files() { # FOLDER...
 }
 
 check_format() {
-	# shellcheck disable=SC2086,SC2046 # words
-	clang-format --dry-run -Werror $(c_files $folders)
+	local file status=0
+	# shellcheck disable=SC2086 # words
+	for file in $(c_files $folders); do
+		clang-format --dry-run -Werror "$file" 2>/dev/null && continue
+		echo "$file: not as .clang-format has it; make format corrects it"
+		status=1
+	done
+	return $status
 }
 
 check_layers() {
