@@ -18,13 +18,12 @@ void soq__writer_done(struct soq__writer *w)
 	*w = (struct soq__writer){ .failed = true };
 }
 
+/* @need is at most w->max. */
 static bool grow(struct soq__writer *w, size_t need)
 {
 	size_t cap = w->cap < 512 ? 1024 : w->cap * 2;
 	char *at;
 
-	if (need > w->max)
-		return false;
 	while (cap < need)
 		cap *= 2;
 	if (cap > w->max)

@@ -92,6 +92,7 @@ TEST(writer_grows_and_fails)
 	CHECK(w.is_heap);
 	CHECK(!w.failed);
 	CHECK_EQ(w.len, 2000);
+	CHECK_MEM(w.at, "abcdabcd", 8);
 	CHECK_MEM(w.at + 1996, "abcd", 4);
 	soq__put_string(&w, "e");
 	CHECK(w.failed);
