@@ -56,7 +56,7 @@ check_python() {
 check_tidy() {
 	scripts/build.sh release build.ninja >/dev/null || return
 	# shellcheck disable=SC2046
-	python3 - $(c_files src tool | grep '\.c$') <<'EOF' | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p build --quiet
+	python3 - $(c_files src tool | grep '\.c$') <<'EOF' | xargs -0 -P "$(nproc)" -n 1 clang-tidy -p build --quiet --extra-arg=-include"$PWD/scripts/tidy.h"
 import json, os, sys
 known = {os.path.normpath(os.path.join(e["directory"], e["file"])) for e in json.load(open("build/compile_commands.json"))}
 print("\0".join(f for f in sys.argv[1:] if os.path.abspath(f) in known), end="")
