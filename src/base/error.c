@@ -1,0 +1,28 @@
+/* error.c - the words for soquete's codes. */
+#include <soquete/error.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *soq_strerror(int code)
+{
+	int positive = code < 0 ? -code : code;
+	const char *text;
+
+	switch (positive) {
+	case SOQ_EENDPOINT:
+		return "Not an endpoint";
+	case SOQ_ENONAME:
+		return "Name does not exist";
+	case SOQ_ENAMEWAIT:
+		return "Name service did not answer; try again";
+	case SOQ_ENAMEFAIL:
+		return "Name service failed";
+	case SOQ_ENOPORT:
+		return "Unknown port or service name";
+	case SOQ_ELINE:
+		return "Line is too long";
+	default:
+		text = strerrordesc_np(positive);
+		return text ? text : "Unknown error";
+	}
+}
