@@ -1,0 +1,176 @@
+/* engine.h - the library's only door to kernel, clock, names and entropy.
+ *
+ * Completion-shaped: an operation is submitted, and completes exactly once, cancelled or
+ * not. Until then its buffer is lent to the engine. An engine belongs to one thread.
+ *
+ * To add an engine: fill in a struct soq__engine_type and add it to the table in select.c.
+ */
+#ifndef SOQ__ENGINE_H
+#define SOQ__ENGINE_H
+
+#include <soquete/base.h>
+#include <soquete/endpoint.h>
+#include "base/list.h"
+
+enum soq__op_code {
+	SOQ__OP_RECV,	 /* buf, len, flags; result: bytes, 0 at the end */
+	SOQ__OP_SEND,	 /* buf, len, flags; result: bytes, perhaps fewer than len */
+	SOQ__OP_RECVMSG, /* msg, flags; result: bytes */
+	SOQ__OP_SENDMSG, /* msg, flags; result: bytes */
+	SOQ__OP_ACCEPT,	 /* addr; result: a descriptor */
+	SOQ__OP_CONNECT, /* addr; result: 0 */
+	SOQ__OP_POLL,	 /* events as poll(2); result: the events that are true, > 0 */
+};
+
+/* A socket, as its engine holds it. The engine's own fields start zeroed. */
+struct soq__socket {
+	int fd;
+	bool short_read_drains; /* TCP: fewer bytes than asked for means none are left */
+	bool nonblocking;	/* O_NONBLOCK is known to be set on the description */
+	uint8_t state;		/* the engine's own bits */
+	uint32_t registered;	/* epoll: the serial of the engine that watches it, or 0 */
+	struct soq__op *in;	/* epoll: the operation that waits for input, else NULL */
+	struct soq__op *out;	/* epoll: the one that waits for output */
+};
+
+/* An operation. The caller's until submitted, the engine's until it completes. */
+struct soq__op {
+	struct soq__list node; /* the engine's */
+	enum soq__op_code code;
+	struct soq__socket *socket;
+	union {
+		struct {
+			void *buf;
+			size_t len;
+		};
+		struct msghdr *msg;
+		struct soq_addr *addr;
+		short events;
+	};
+	int flags; /* MSG_…; with MSG_DONTWAIT it completes at once with -EAGAIN */
+	int64_t result;
+	/* Called by the engine's turn, or by cancel. May make fibers ready and submit
+	 * operations; must not suspend. */
+	void (*complete)(struct soq__op *op);
+	void *owner;   /* the caller's, for complete */
+	uint8_t state; /* the engine's own bits; 0 when submitted */
+	uint8_t refs;  /* uring: completions still to come for this operation */
+};
+
+struct soq__engine {
+	const struct soq__engine_type *type;
+};
+
+/* Addresses found for a name. */
+struct soq__addrs {
+	struct soq_addr *list; /* malloc'd */
+	size_t count;
+};
+
+/* What to look up. */
+struct soq__query {
+	const char *host;    /* a name or a literal */
+	const char *service; /* a service's name, or "" to use port */
+	uint16_t port;
+	bool datagram; /* for services that differ by protocol */
+	bool passive;  /* to listen, not to connect */
+};
+
+struct soq__engine_type {
+	const char *name;
+
+	/* Why the engine cannot be had on this machine: 0 when it can, else a negative
+	 * code, and the words in @ret_why, a static text. */
+	int (*probe)(const char **ret_why);
+	int (*open)(struct soq__engine **ret);
+	void (*close)(struct soq__engine *e);
+	/* Close in the child of a fork, without touching what the parent still uses. */
+	void (*abandon)(struct soq__engine *e);
+
+	/* @return true when the operation is complete already: result is set, and complete
+	 * is not called. */
+	bool (*submit)(struct soq__engine *e, struct soq__op *op);
+	/* Ask for an operation to end soon. It completes all the same, with -ECANCELED or
+	 * with its result if that came first. */
+	void (*cancel)(struct soq__engine *e, struct soq__op *op);
+	/* Submit what is queued; wait for a completion until an instant (0: do not wait;
+	 * SOQ_NEVER: without limit); complete what is complete. */
+	void (*turn)(struct soq__engine *e, int64_t until_ns);
+
+	/* Clock and chance. */
+	int64_t (*now)(struct soq__engine *e);
+	int64_t (*wall_clock)(struct soq__engine *e);
+	int (*random)(struct soq__engine *e, void *buf, size_t len);
+
+	/* Look a name up: blocks, and so is called on the offload pool. */
+	int (*resolve)(const struct soq__query *query, struct soq__addrs *ret);
+
+	/* Sockets: as the system calls, with negative codes. */
+	int (*open_socket)(struct soq__engine *e, struct soq__socket *ret, int family, int type,
+		int protocol);
+	int (*open_pair)(struct soq__engine *e, int type, int ret_fds[2]);
+	/* Take a descriptor in: an accepted one, or one from outside (@foreign). */
+	int (*adopt)(struct soq__engine *e, struct soq__socket *ret, int fd, bool foreign);
+	/* Give the descriptor up, in blocking mode; the socket is no longer the engine's. */
+	int (*release)(struct soq__engine *e, struct soq__socket *s);
+	void (*close_socket)(struct soq__engine *e, struct soq__socket *s);
+	int (*bind)(struct soq__socket *s, const struct soq_addr *addr);
+	int (*listen)(struct soq__socket *s, int backlog);
+	int (*shutdown)(struct soq__socket *s, int how);
+	int (*set_option)(
+		struct soq__socket *s, int level, int option, const void *value, socklen_t len);
+	int (*get_option)(const struct soq__socket *s, int level, int option, void *value,
+		socklen_t *len);
+	int (*local_addr)(const struct soq__socket *s, struct soq_addr *ret);
+	int (*peer_addr)(const struct soq__socket *s, struct soq_addr *ret);
+	/* Send from a file without waiting: bytes, 0 at the file's end, -EAGAIN. */
+	ssize_t (*send_file)(struct soq__socket *s, int fd, off_t *offset, size_t len);
+	/* Receive or send several messages without waiting: as recvmmsg(2). */
+	int (*recv_many)(struct soq__socket *s, struct mmsghdr *msgs, unsigned count);
+	int (*send_many)(struct soq__socket *s, struct mmsghdr *msgs, unsigned count);
+};
+
+extern const struct soq__engine_type soq__engine_uring;
+extern const struct soq__engine_type soq__engine_epoll;
+
+/* select.c: the engines this library has, NULL past the last. */
+const struct soq__engine_type *soq__engine_at(size_t index);
+/* The engine called @name, or NULL. */
+const struct soq__engine_type *soq__engine_find(const char *name);
+/* Open the engine that the process has chosen, or with "auto" the first that works;
+ * @prefer (may be NULL) goes before the others in "auto". */
+int soq__engine_open(struct soq__engine **ret, const struct soq__engine_type *prefer);
+/* Choose for the process: NULL is "auto". */
+void soq__engine_choose(const struct soq__engine_type *type);
+
+/* host.c: the parts of an engine that the real ones share. */
+int64_t soq__host_now(struct soq__engine *e);
+int64_t soq__host_wall_clock(struct soq__engine *e);
+int soq__host_random(struct soq__engine *e, void *buf, size_t len);
+int soq__host_resolve(const struct soq__query *query, struct soq__addrs *ret);
+int soq__host_open_pair(struct soq__engine *e, int type, int ret_fds[2]);
+int soq__host_release(struct soq__engine *e, struct soq__socket *s);
+int soq__host_bind(struct soq__socket *s, const struct soq_addr *addr);
+int soq__host_listen(struct soq__socket *s, int backlog);
+int soq__host_shutdown(struct soq__socket *s, int how);
+int soq__host_set_option(
+	struct soq__socket *s, int level, int option, const void *value, socklen_t len);
+int soq__host_get_option(
+	const struct soq__socket *s, int level, int option, void *value, socklen_t *len);
+int soq__host_local_addr(const struct soq__socket *s, struct soq_addr *ret);
+int soq__host_peer_addr(const struct soq__socket *s, struct soq_addr *ret);
+ssize_t soq__host_send_file(struct soq__socket *s, int fd, off_t *offset, size_t len);
+int soq__host_recv_many(struct soq__socket *s, struct mmsghdr *msgs, unsigned count);
+int soq__host_send_many(struct soq__socket *s, struct mmsghdr *msgs, unsigned count);
+
+/* Every host engine's table has these in common. */
+#define SOQ__HOST_FUNCTIONS                                                                   \
+	.now = soq__host_now, .wall_clock = soq__host_wall_clock, .random = soq__host_random, \
+	.resolve = soq__host_resolve, .open_pair = soq__host_open_pair,                       \
+	.bind = soq__host_bind, .listen = soq__host_listen, .shutdown = soq__host_shutdown,   \
+	.set_option = soq__host_set_option, .get_option = soq__host_get_option,               \
+	.local_addr = soq__host_local_addr, .peer_addr = soq__host_peer_addr,                 \
+	.send_file = soq__host_send_file, .recv_many = soq__host_recv_many,                   \
+	.send_many = soq__host_send_many
+
+#endif
