@@ -61,12 +61,13 @@ SOQ_API int soq_dgram_pair(struct soq_dgram *ret[2]);
 SOQ_API ssize_t soq_recvfrom(struct soq_dgram *d, void *buf, size_t len, struct soq_addr *from);
 
 /**
- * Send a datagram. Suspends while the kernel's buffer is full.
+ * Send a datagram. Suspends while the kernel's buffer is full. Several fibers may send on
+ * one socket: each datagram goes out whole.
  *
  * @to  NULL for the connected peer
  * @return @len; -EMSGSIZE (too long for the path or the protocol), -EDESTADDRREQ,
  *         -ECONNREFUSED, -ENETUNREACH, -EACCES (broadcast not allowed), -ETIMEDOUT,
- *         -ECANCELED, -EBUSY
+ *         -ECANCELED
  */
 SOQ_API ssize_t soq_sendto(
 	struct soq_dgram *d, const void *buf, size_t len, const struct soq_addr *to);

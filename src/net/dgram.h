@@ -1,0 +1,53 @@
+/* dgram.h - what the files of datagram sockets share. */
+#ifndef SOQ__DGRAM_H
+#define SOQ__DGRAM_H
+
+#include <soquete/dgram.h>
+#include "net/net.h"
+
+#define SOQ__UDP_SEGMENT 103 /* udp(7), UDP_SEGMENT; newer than some libc headers */
+
+struct soq_dgram {
+	struct soq__socket socket;
+	struct soq__worker *worker;
+	int family;
+	bool receiving;
+	struct soq_mutex *sending; /* NULL in a view */
+	bool no_segments;	   /* the kernel cannot cut a segmented send here */
+	int64_t recv_timeout_ns;
+	int64_t send_timeout_ns;
+	struct soq__unix_path *path; /* bound to, or NULL */
+};
+
+/* A datagram as the kernel takes it. */
+struct soq__dgram_message {
+	struct soq_addr name;
+	struct iovec iov;
+	struct msghdr hdr;
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+			CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+		struct cmsghdr align;
+	} control;
+};
+
+/* Lay out a message to receive into @data. */
+void soq__dgram_message(struct soq__dgram_message *m, void *data, size_t len);
+/* Fill in what a message of @len bytes told. */
+void soq__dgram_received(struct soq_packet *p, struct soq__dgram_message *m, size_t len);
+/* Lay out a message to send. @segment  bytes to cut it into, 0: one datagram */
+void soq__dgram_to_send(
+	struct soq__dgram_message *m, const struct soq_packet *p, size_t segment);
+
+/* Between the two, the sending side is ours. The first suspends. */
+int soq__dgram_begin_send(struct soq_dgram *d);
+void soq__dgram_end_send(struct soq_dgram *d);
+
+/* As soq_dgram_open(); with @found_port as in struct soq__bind. */
+int soq__dgram_open(struct soq_dgram **ret, const char *endpoint, bool found_port);
+
+/* The same socket for use by another thread or process: lives no longer than @d, and needs
+ * no closing. */
+struct soq_dgram soq__dgram_view(const struct soq_dgram *d);
+
+#endif
