@@ -1,0 +1,154 @@
+/* process.c - the textbook's "create a process to handle it, return to waiting".
+ *
+ * A crash kills one client only. Children are watched through pidfds, so that the
+ * program's own children and its SIGCHLD are left alone.
+ *
+ * Source: fork(2), pidfd_open(2), waitpid(2).
+ */
+#include "server/server.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child {
+	struct soq__list node; /* on the lane's list */
+	struct soq__lane *lane;
+	pid_t pid;
+	struct soq_addr peer; /* len 0 for a datagram's child */
+	struct soq__socket pidfd;
+	struct soq__op op;
+};
+
+/* ---- the parent's side ---- */
+
+static void log_end(const struct child *c, int status)
+{
+	if (WIFSIGNALED(status))
+		soq__log(c->lane->server, "client's process %d was ended by signal %d (%s)",
+			(int)c->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+static void child_ended(struct soq__op *op)
+{
+	struct child *c = op->owner;
+	struct soq__lane *lane = c->lane;
+	int status = 0;
+
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	log_end(c, status);
+	lane->worker->engine->type->close_socket(lane->worker->engine, &c->pidfd);
+	soq__list_remove(&c->node);
+	if (c->peer.len > 0)
+		soq__peers_leave(lane->server->peers, &c->peer);
+	free(c);
+	soq__lane_client_ended(lane);
+}
+
+static void watch(struct child *c)
+{
+	struct soq__engine *e = c->lane->worker->engine;
+
+	c->op = (struct soq__op){
+		.code = SOQ__OP_POLL,
+		.socket = &c->pidfd,
+		.events = POLLIN,
+		.complete = child_ended,
+		.owner = c,
+	};
+	soq__list_init(&c->op.node);
+	if (e->type->submit(e, &c->op))
+		child_ended(&c->op);
+}
+
+void soq__processes_kill(struct soq__lane *lane)
+{
+	soq__list_for_each (node, &lane->children)
+		kill(soq__container_of(node, struct child, node)->pid, SIGKILL);
+}
+
+/* ---- the child's side ---- */
+
+_Noreturn static void child_main(struct soq__lane *lane, void (*main)(void *), void *arg)
+{
+	sigset_t stops;
+
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGINT);
+	sigaddset(&stops, SIGTERM);
+	if (lane->server->opt.stop_on_signals)
+		pthread_sigmask(SIG_UNBLOCK, &stops, NULL);
+	for (size_t i = 0; i < lane->server->site_count; i++)
+		if (lane->listeners[i])
+			soq__listener_abandon(lane->listeners[i]);
+	main(arg);
+	fflush(NULL);
+	_exit(0);
+}
+
+/* ---- starting ---- */
+
+/* A child without a pidfd could not be reaped in time: end it at once. */
+static int cannot_watch(pid_t pid)
+{
+	int rc = -errno;
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return rc;
+}
+
+static int run(
+	struct soq__lane *lane, void (*main)(void *), void *arg, const struct soq_addr *peer)
+{
+	struct child *c = calloc(1, sizeof(*c));
+	int pidfd;
+
+	if (!c)
+		return -ENOMEM;
+	fflush(NULL); /* or the child would write out what the parent has buffered */
+	c->pid = fork();
+	if (c->pid == 0)
+		child_main(lane, main, arg);
+	pidfd = c->pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (pidfd < 0) {
+		int rc = c->pid < 0 ? -errno : cannot_watch(c->pid);
+
+		free(c);
+		return rc;
+	}
+	c->lane = lane;
+	c->pidfd = (struct soq__socket){ .fd = pidfd };
+	if (peer)
+		c->peer = *peer;
+	soq__list_append(&lane->children, &c->node);
+	soq__lane_client_began(lane);
+	watch(c);
+	return 0;
+}
+
+int soq__process_run(struct soq__lane *lane, void (*main)(void *), void *arg)
+{
+	return run(lane, main, arg, NULL);
+}
+
+static void guest_main(void *arg)
+{
+	soq__inline_serve(arg);
+}
+
+int soq__process_start(struct soq__lane *lane, const struct soq__site *site, int fd,
+	const struct soq_addr *peer)
+{
+	struct soq__guest guest = { lane->server, NULL, site, fd, *peer };
+	int rc = run(lane, guest_main, &guest, peer);
+
+	soq__close_fd(fd);
+	return rc;
+}

@@ -1,0 +1,424 @@
+/* server.c - a server's life: endpoints, running, stopping; see server.h. */
+#include "server/server.h"
+#include <soquete/error.h>
+#include <soquete/fiber.h>
+#include <soquete/runtime.h>
+#include "fiber/last_error.h"
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char *const shapes[] = { "default", "iterative", "process", "thread", "fiber" };
+
+const char *soq_shape_name(enum soq_shape shape)
+{
+	return (unsigned)shape < sizeof(shapes) / sizeof(shapes[0]) ? shapes[shape] : "?";
+}
+
+int soq_shape_parse(enum soq_shape *ret, const char *word)
+{
+	for (unsigned i = SOQ_SHAPE_ITERATIVE; i <= SOQ_SHAPE_FIBER; i++)
+		if (strcmp(word, shapes[i]) == 0) {
+			*ret = (enum soq_shape)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+void soq__log(const struct soq_server *server, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	if (!server->opt.log)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	server->opt.log(server->opt.log_arg, line);
+}
+
+/* ---- making ---- */
+
+static int64_t or_default(int64_t value, int64_t otherwise)
+{
+	return value ? value : otherwise;
+}
+
+static void fill_defaults(struct soq_server_options *opt)
+{
+	if (opt->shape == SOQ_SHAPE_DEFAULT)
+		opt->shape = SOQ_SHAPE_FIBER;
+	if (opt->workers == 0 || opt->shape != SOQ_SHAPE_FIBER)
+		opt->workers = 1;
+	if (opt->clients_per_address_max == 0)
+		opt->clients_per_address_max = 256;
+	opt->idle_timeout_ns = or_default(opt->idle_timeout_ns, 60 * SOQ_S);
+	opt->send_timeout_ns = or_default(opt->send_timeout_ns, 60 * SOQ_S);
+	opt->request_timeout_ns = or_default(opt->request_timeout_ns, SOQ_NEVER);
+	opt->linger_ns = or_default(opt->linger_ns, 2 * SOQ_S);
+	opt->grace_ns = or_default(opt->grace_ns, 10 * SOQ_S);
+}
+
+static int open_eventfds(struct soq_server *server)
+{
+	server->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return server->drain_fd < 0 || server->cancel_fd < 0 ? -errno : 0;
+}
+
+int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt)
+{
+	struct soq_server *server;
+	int rc;
+
+	if (opt && ((unsigned)opt->shape > SOQ_SHAPE_FIBER || opt->workers > 1024))
+		return -EINVAL;
+	server = calloc(1, sizeof(*server));
+	if (!server)
+		return -ENOMEM;
+	if (opt)
+		server->opt = *opt;
+	fill_defaults(&server->opt);
+	server->peers = soq__peers_new();
+	rc = open_eventfds(server);
+	if (rc == 0 && !server->peers)
+		rc = -ENOMEM;
+	if (rc < 0) {
+		soq_server_free(server);
+		return rc;
+	}
+	*ret = server;
+	return 0;
+}
+
+void soq_server_free(struct soq_server *server)
+{
+	if (!server)
+		return;
+	for (size_t i = 0; i < server->site_count; i++) {
+		struct soq__site *site = &server->sites[i];
+
+		soq_listener_close(site->listener);
+		soq_dgram_close(site->socket);
+		free(site->text);
+		free(site->exact);
+		free(site->fiber_name);
+	}
+	free(server->sites);
+	soq__peers_free(server->peers);
+	if (server->drain_fd >= 0)
+		close(server->drain_fd);
+	if (server->cancel_fd >= 0)
+		close(server->cancel_fd);
+	free(server);
+}
+
+/* ---- endpoints ---- */
+
+static struct soq__site *add_site(struct soq_server *server, const char *endpoint)
+{
+	struct soq__site *sites =
+		realloc(server->sites, (server->site_count + 1) * sizeof(*sites));
+	struct soq__site *site;
+
+	if (!sites)
+		return NULL;
+	server->sites = sites;
+	site = &sites[server->site_count];
+	memset(site, 0, sizeof(*site));
+	site->text = strdup(endpoint);
+	return site->text ? site : NULL;
+}
+
+/* The socket is open: keep the site, with the port that the kernel chose. */
+static int keep_site(struct soq_server *server, struct soq__site *site, int rc)
+{
+	char exact[SOQ_ADDR_TEXT_MAX + 16];
+	struct soq_endpoint e;
+
+	if (rc == 0)
+		rc = soq_endpoint_parse(&e, site->text);
+	if (rc == 0)
+		rc = site->listener ? soq_listener_addr(site->listener, &site->addr)
+				    : soq_dgram_addr(site->socket, &site->addr);
+	if (rc < 0)
+		return rc;
+	site->scheme = e.scheme;
+	if (site->scheme == SOQ_SCHEME_FD && site->addr.len > 0)
+		site->scheme = site->addr.sa.sa_family == AF_UNIX
+			? (site->listener ? SOQ_SCHEME_UNIX : SOQ_SCHEME_UNIXGRAM)
+			: (site->listener ? SOQ_SCHEME_TCP : SOQ_SCHEME_UDP);
+	soq_addr_endpoint(exact, sizeof(exact), site->scheme, &site->addr);
+	site->exact = strdup(exact);
+	if (asprintf(&site->fiber_name, "client of %s", exact) < 0)
+		site->fiber_name = NULL;
+	if (!site->exact || !site->fiber_name)
+		return -ENOMEM;
+	server->site_count++;
+	return 0;
+}
+
+static void drop_site(struct soq__site *site)
+{
+	soq_listener_close(site->listener);
+	soq_dgram_close(site->socket);
+	free(site->text);
+	free(site->exact);
+	free(site->fiber_name);
+}
+
+int soq_server_listen(
+	struct soq_server *server, const char *endpoint, soq_handler *handler, void *arg)
+{
+	struct soq_listen_options opt = { .backlog = server->opt.backlog,
+		.unix_mode = server->opt.unix_mode };
+	struct soq__site *site = add_site(server, endpoint);
+	int rc;
+
+	if (!site)
+		return -ENOMEM;
+	site->handler = handler;
+	site->arg = arg;
+	rc = soq__listen(&site->listener, endpoint, &opt, server->opt.workers > 1);
+	rc = keep_site(server, site, rc);
+	if (rc < 0)
+		drop_site(site);
+	return rc;
+}
+
+int soq_server_bind(
+	struct soq_server *server, const char *endpoint, soq_dgram_handler *handler, void *arg)
+{
+	struct soq__site *site = add_site(server, endpoint);
+	int rc;
+
+	if (!site)
+		return -ENOMEM;
+	site->dgram = handler;
+	site->arg = arg;
+	rc = soq__dgram_open(&site->socket, endpoint, server->opt.workers > 1);
+	rc = keep_site(server, site, rc);
+	if (rc < 0)
+		drop_site(site);
+	return rc;
+}
+
+int soq_server_endpoint(const struct soq_server *server, size_t index, struct soq_addr *ret,
+	enum soq_scheme *ret_scheme)
+{
+	if (index >= server->site_count)
+		return -ENOENT;
+	*ret = server->sites[index].addr;
+	if (ret_scheme)
+		*ret_scheme = server->sites[index].scheme;
+	return 0;
+}
+
+/* ---- running ---- */
+
+static unsigned descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT_MAX)
+		return UINT_MAX;
+	return (unsigned)limit.rlim_cur;
+}
+
+static unsigned default_clients_max(enum soq_shape shape)
+{
+	unsigned fds = descriptors(), most = fds > 128 ? fds - 64 : fds / 2 + 1;
+
+	if (shape == SOQ_SHAPE_PROCESS || shape == SOQ_SHAPE_THREAD)
+		return most < 1024 ? most : 1024;
+	return most;
+}
+
+/* A lane on a thread of its own. */
+struct lane_thread {
+	pthread_t thread;
+	struct soq_server *server;
+	unsigned index;
+	bool started;
+	int rc;
+};
+
+static void *lane_main(void *arg)
+{
+	struct lane_thread *t = arg;
+
+	t->rc = soq__lane_run(t->server, t->index);
+	soq_thread_end();
+	return NULL;
+}
+
+static int start_lane(struct lane_thread *t)
+{
+	sigset_t all, former;
+	int rc;
+
+	/* Signals are for the program's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &former);
+	rc = pthread_create(&t->thread, NULL, lane_main, t);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	t->started = rc == 0;
+	return -rc;
+}
+
+static void join_lane(void *arg)
+{
+	struct lane_thread *t = arg;
+
+	pthread_join(t->thread, NULL);
+}
+
+/* Whatever comes, the other lanes end before the server does. */
+static int join_lanes(struct lane_thread *threads, unsigned count, int rc)
+{
+	struct soq__fiber *f = soq__current();
+	bool shielded = f->shielded;
+
+	f->shielded = true;
+	for (unsigned i = 0; i < count; i++) {
+		if (!threads[i].started)
+			continue;
+		if (soq_offload(join_lane, &threads[i]) < 0)
+			join_lane(&threads[i]);
+		if (rc == 0)
+			rc = threads[i].rc;
+	}
+	f->shielded = shielded;
+	return rc;
+}
+
+static int run_lanes(struct soq_server *server)
+{
+	unsigned others = server->opt.workers - 1;
+	struct lane_thread *threads = calloc(others + 1, sizeof(*threads));
+	int rc = threads ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < others && rc == 0; i++) {
+		threads[i] = (struct lane_thread){ .server = server, .index = i + 1 };
+		rc = start_lane(&threads[i]);
+	}
+	if (rc < 0)
+		soq_server_stop(server);
+	else
+		rc = soq__lane_run(server, 0);
+	/* If this lane ended by itself, the others must follow. */
+	if (threads) {
+		soq_server_stop(server);
+		rc = join_lanes(threads, others, rc);
+	}
+	free(threads);
+	return rc;
+}
+
+static const int stop_signals[] = { SIGINT, SIGTERM };
+
+static void signal_main(void *arg)
+{
+	struct soq_server *server = arg;
+
+	soq_set_fiber_name("signals");
+	while (soq_wait_signal(stop_signals, 2) > 0)
+		soq_server_stop(server);
+}
+
+static int run_with_signals(struct soq_server *server)
+{
+	struct soq_scope *scope;
+	sigset_t set, former;
+	int rc = soq_scope_open(&scope);
+
+	if (rc < 0)
+		return rc;
+	/* Blocked before the lanes' threads begin, so that no thread takes them. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, &former);
+	rc = soq_spawn(scope, signal_main, server);
+	if (rc == 0)
+		rc = run_lanes(server);
+	soq_scope_close(scope);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	return rc;
+}
+
+int soq_server_run(struct soq_server *server)
+{
+	int rc;
+
+	if (server->site_count == 0)
+		return soq__fail(-EINVAL, "serve: the server has no endpoint");
+	if (server->running)
+		return -EBUSY;
+	if (server->opt.clients_max == 0)
+		server->opt.clients_max = default_clients_max(server->opt.shape);
+	server->running = true;
+	rc = server->opt.stop_on_signals ? run_with_signals(server) : run_lanes(server);
+	server->running = false;
+	return rc;
+}
+
+void soq_server_stop(struct soq_server *server)
+{
+	unsigned former = atomic_fetch_add(&server->stops, 1);
+	uint64_t one = 1;
+	ssize_t n;
+
+	n = write(former == 0 ? server->drain_fd : server->cancel_fd, &one, sizeof(one));
+	(void)n;
+}
+
+unsigned soq_server_clients(const struct soq_server *server)
+{
+	return atomic_load(&server->clients);
+}
+
+bool soq_draining(void)
+{
+	const struct soq__fiber *f = soq__current();
+
+	return f->draining && *f->draining;
+}
+
+/* ---- in one call ---- */
+
+static int serve(const char *endpoint, soq_handler *handler, soq_dgram_handler *dgram,
+	void *arg, const struct soq_server_options *opt)
+{
+	struct soq_server *server;
+	int rc = soq_server_new(&server, opt);
+
+	if (rc < 0)
+		return rc;
+	rc = handler ? soq_server_listen(server, endpoint, handler, arg)
+		     : soq_server_bind(server, endpoint, dgram, arg);
+	if (rc == 0)
+		rc = soq_server_run(server);
+	soq_server_free(server);
+	return rc;
+}
+
+int soq_serve(const char *endpoint, soq_handler *handler, void *arg,
+	const struct soq_server_options *opt)
+{
+	return serve(endpoint, handler, NULL, arg, opt);
+}
+
+int soq_serve_dgrams(const char *endpoint, soq_dgram_handler *handler, void *arg,
+	const struct soq_server_options *opt)
+{
+	return serve(endpoint, NULL, handler, arg, opt);
+}
