@@ -34,11 +34,11 @@ static const char style[] =
 	"tbody tr+tr td{border-top:1px solid var(--line)}tbody "
 	"tr:hover{background:var(--hover)}\n"
 	".name{width:100%;overflow-wrap:anywhere}\n"
-	".name a{display:flex;gap:.65rem;align-items:center;min-height:1.5rem}\n"
+	"tbody .name a{display:flex;gap:.65rem;align-items:center;min-height:1.5rem}\n"
 	".name svg{flex:none;width:1.15rem;height:1.15rem;fill:none;stroke:var(--soft);"
 	"stroke-width:1.6;stroke-linejoin:round}\n"
 	".name svg.d{fill:#f2b84b33;stroke:#d19a2a}\n"
-	".size,.date{white-space:nowrap;color:var(--soft);font-size:.875rem;"
+	"td.size,td.date{white-space:nowrap;color:var(--soft);font-size:.875rem;"
 	"font-variant-numeric:tabular-nums}.size{text-align:right}thead "
 	".size{text-align:right}\n"
 	"footer{color:var(--soft);font-size:.8rem;margin-top:1rem;display:flex;gap:1rem;"
@@ -51,7 +51,8 @@ static const char style[] =
 	"thead tr,tbody tr+tr{border-top:1px solid var(--line)}thead tr{border-top:0}\n"
 	"tbody tr:first-child{border-top:1px solid var(--line)}\n"
 	"thead .name{width:auto}tbody .name a{min-height:2rem}\n"
-	"tbody .size{padding-left:1.8rem}tbody .date:not(:empty){padding-left:1rem}\n"
+	"tbody .size{padding-left:1.8rem}tbody .size:empty{display:none}\n"
+	"tbody .date:not(:empty){padding-left:1rem}\n"
 	"tbody .size:empty+.date{padding-left:1.8rem}}\n";
 
 int soq__http_nonce_init(struct soq__http_nonce *ret)
