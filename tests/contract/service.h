@@ -72,13 +72,19 @@ static inline void service_start_dgrams(struct service *s, enum soq_shape shape,
 	service__go(s);
 }
 
-static inline void service_stop(struct service *s)
+/* Wait for a server that has been told to stop. */
+static inline void service_wait(struct service *s)
 {
-	soq_server_stop(s->server);
 	CHECK_OK(soq_scope_wait(s->scope));
 	soq_scope_close(s->scope);
 	CHECK_OK(s->result);
 	soq_server_free(s->server);
+}
+
+static inline void service_stop(struct service *s)
+{
+	soq_server_stop(s->server);
+	service_wait(s);
 }
 
 /* A client that does not wait for ever. */
