@@ -11,6 +11,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #define RELAY_BYTES 65536
@@ -44,7 +45,9 @@ size_t tool_crlf(struct tool_crlf *state, char *out, const char *in, size_t len)
 /* Report the relay's first failure, and have it end. */
 static void fail(struct relay *r, const char *what, int code)
 {
-	if (!r->failed && code != -ECANCELED)
+	if (code == -ECANCELED)
+		return; /* by ourselves: the relay has ended */
+	if (!r->failed)
 		tool_fail(r->opt->command, "%s %s: %s", what, r->opt->endpoint,
 			soq_strerror(code));
 	r->failed = true;
@@ -120,7 +123,7 @@ static void down(void *arg)
 {
 	struct relay *r = arg;
 	ssize_t n;
-	int rc = 0;
+	int events, rc = 0;
 
 	soq_set_fiber_name("relay down");
 	while ((n = soq_recv(r->peer, r->down_buf, RELAY_BYTES)) > 0) {
@@ -141,8 +144,10 @@ static void down(void *arg)
 	r->down_ended = true;
 	note(r);
 
-	/* No events asked for: only POLLHUP and POLLERR are reported (poll(2)). */
-	if (!n && soq_wait_fd(soq_fd(r->peer), 0) > 0) {
+	/* Without any event asked for, what is reported is that both flows have ended
+	 * (poll(2), POLLHUP). io_uring's poll tells of the peer's end alone, too. */
+	if (!n && (events = soq_wait_fd(soq_fd(r->peer), 0)) > 0 &&
+		events & (POLLHUP | POLLERR)) {
 		r->hung_up = true;
 		note(r);
 	}

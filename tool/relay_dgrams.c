@@ -31,7 +31,9 @@ struct relay {
 
 static void fail(struct relay *r, const char *what, int code)
 {
-	if (!r->failed && code != -ECANCELED)
+	if (code == -ECANCELED)
+		return; /* by ourselves: the relay has ended */
+	if (!r->failed)
 		tool_fail(r->opt->command, "%s %s: %s", what, r->opt->endpoint,
 			soq_strerror(code));
 	r->failed = true;

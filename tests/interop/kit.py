@@ -20,6 +20,8 @@ PATIENCE_S = 30  # for any single event; only a failing case waits that long
 
 SHAPES = ["iterative", "process", "thread", "fiber"]
 
+socket.setdefaulttimeout(PATIENCE_S)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
