@@ -5,7 +5,8 @@
 
 const char *soq_strerror(int code)
 {
-	int positive = code < 0 ? -code : code;
+	/* Unsigned, since INT_MIN has no positive value. */
+	unsigned positive = code < 0 ? 0 - (unsigned)code : (unsigned)code;
 	const char *text;
 
 	switch (positive) {
@@ -22,7 +23,7 @@ const char *soq_strerror(int code)
 	case SOQ_ELINE:
 		return "Line is too long";
 	default:
-		text = strerrordesc_np(positive);
+		text = strerrordesc_np((int)positive);
 		return text ? text : "Unknown error";
 	}
 }

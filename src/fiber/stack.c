@@ -10,6 +10,7 @@
 #include "fiber/stack.h"
 #include "fiber/annotate.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#define NO_ADVICE   0x7fff /* no kernel's */
 #define SLAB_STACKS 32
 #define WARM_MAX    64
 
@@ -40,10 +42,13 @@ struct slab {
 
 size_t soq__page_size(void)
 {
-	static size_t size;
+	static _Atomic size_t known;
+	size_t size = atomic_load_explicit(&known, memory_order_relaxed);
 
-	if (!size)
+	if (!size) {
 		size = (size_t)sysconf(_SC_PAGESIZE);
+		atomic_store_explicit(&known, size, memory_order_relaxed);
+	}
 	return size;
 }
 
@@ -52,12 +57,20 @@ void soq__stack_pool_init(struct soq__stack_pool *pool)
 	soq__list_init(&pool->classes);
 }
 
+/* Whether a refusal would be told: an emulator (qemu-user) accepts every advice, nonsense
+ * too, and heeds none. */
+static bool advice_is_heeded(char *page)
+{
+	return madvise(page, soq__page_size(), NO_ADVICE) < 0;
+}
+
 static bool guard(char *page)
 {
 	size_t size = soq__page_size();
 
-	return madvise(page, size, MADV_GUARD_INSTALL) == 0 ||
-		mprotect(page, size, PROT_NONE) == 0;
+	if (advice_is_heeded(page) && madvise(page, size, MADV_GUARD_INSTALL) == 0)
+		return true;
+	return mprotect(page, size, PROT_NONE) == 0;
 }
 
 static void slab_free(struct slab *slab)
