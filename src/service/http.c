@@ -264,7 +264,7 @@ static bool may_keep(struct soq__http_exchange *x)
 {
 	uintptr_t served = (uintptr_t)soq_stream_data(x->peer) + 1;
 
-	soq_set_stream_data(x->peer, (void *)served, NULL); // NOLINT: a number, no pointer
+	soq_set_stream_data(x->peer, (void *)served, NULL); /* a number, no pointer */
 	return x->request.keep_alive && served < x->http->requests_max && !soq_draining();
 }
 
