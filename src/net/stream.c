@@ -10,6 +10,8 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -439,9 +441,27 @@ static int64_t wait_writable(struct soq_stream *s)
 	return soq__perform(&op, s->send_timeout_ns);
 }
 
+/* sendfile(2) has no MSG_NOSIGNAL, and raises SIGPIPE where the peer no longer receives:
+ * hold it back, and take it away unless it was there before. */
+static ssize_t send_file_quietly(struct soq_stream *s, int fd, off_t *offset, size_t len)
+{
+	static const struct timespec at_once;
+	sigset_t broken_pipe, former, pending;
+	ssize_t n;
+
+	sigemptyset(&broken_pipe);
+	sigaddset(&broken_pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &broken_pipe, &former);
+	sigpending(&pending);
+	n = soq__type(s->worker)->send_file(&s->socket, fd, offset, len);
+	if (n == -EPIPE && !sigismember(&pending, SIGPIPE))
+		sigtimedwait(&broken_pipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	return n;
+}
+
 ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
 {
-	const struct soq__engine_type *type = soq__type(s->worker);
 	size_t sent = 0;
 	off_t at = offset;
 	ssize_t n = len > SSIZE_MAX || offset < 0 ? -EINVAL : begin_send(s);
@@ -451,8 +471,8 @@ ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
 	while (sent < len) {
 		n = soq__check(s->worker->current);
 		if (n == 0)
-			n = type->send_file(&s->socket, fd, &at,
-				soq__min_size(len - sent, SEND_FILE_CHUNK));
+			n = send_file_quietly(
+				s, fd, &at, soq__min_size(len - sent, SEND_FILE_CHUNK));
 		if (n == -EAGAIN)
 			n = (ssize_t)wait_writable(s);
 		else if (n == 0)
@@ -482,6 +502,9 @@ int soq_finish(struct soq_stream *s)
 	if (!s)
 		return 0;
 	n = soq_shutdown(s);
+	/* A connection that has ended already, well or by a reset: receiving tells which. */
+	if (n == -ENOTCONN)
+		n = 0;
 	s->count = 0;
 	while (n >= 0) {
 		n = soq_recv(s, waste, sizeof(waste));
