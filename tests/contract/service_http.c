@@ -473,6 +473,29 @@ CONTRACT(service_http_refused)
 	stop(&site);
 }
 
+/* A chunked body is skipped so far and not further; then the connection closes. */
+CONTRACT(service_http_endless_body)
+{
+	char chunk[4096 + 9] = "1000\r\n";
+	struct site site = { 0 };
+	struct soq_stream *client;
+	struct reply r;
+
+	memset(chunk + 6, 'x', 4096);
+	strcpy(chunk + 6 + 4096, "\r\n");
+	start(&site, SOQ_SHAPE_FIBER, NULL);
+	client = service_connect(&site.service);
+	send_string(client, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 32; i++)
+		send_string(client, chunk);
+	r = receive(client, false);
+	CHECK_EQ(r.status, 405);
+	CHECK(has(&r, "\r\nConnection: close\r\n"));
+	check_end(client);
+	done(&r);
+	stop(&site);
+}
+
 /* What stops in the middle is told so, or left alone when it said nothing. */
 CONTRACT(service_http_timeouts)
 {
