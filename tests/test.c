@@ -89,7 +89,9 @@ static struct report *report;
 static bool may_keep_fds;
 static struct fd_set_of fds_before, fds_after;
 
+/* The library's, where the test program has it. */
 const char *soq_strerror(int code) __attribute__((weak));
+int soq_thread_end(void) __attribute__((weak));
 
 /* The engines that a contract case runs on. */
 
@@ -196,6 +198,8 @@ void test_may_keep_fds(void)
 
 __attribute__((weak)) void test_teardown(void)
 {
+	if (soq_thread_end)
+		CHECK_OK(soq_thread_end());
 }
 
 void test__row(const char *fmt, ...)

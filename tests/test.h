@@ -65,8 +65,8 @@ void test_may_keep_fds(void);
 #define TEST_MAY_KEEP_FDS() test_may_keep_fds()
 
 /**
- * What to release before descriptors are counted: the library's state of this
- * thread. Test files may define it; the harness's own does nothing.
+ * What to release before descriptors are counted. The harness's own ends the library's
+ * state of the case's thread, where it is linked; a test file may define another.
  */
 void test_teardown(void);
 
