@@ -47,11 +47,13 @@ static void message_init(struct message *m)
 {
 	memset(m, 0, sizeof(*m));
 	m->iov = (struct iovec){ &m->byte, 1 };
+	/* CMSG_LEN, not CMSG_SPACE: its padding would hold a second descriptor. What there
+	 * is no room for, the kernel closes. */
 	m->hdr = (struct msghdr){
 		.msg_iov = &m->iov,
 		.msg_iovlen = 1,
 		.msg_control = m->control.bytes,
-		.msg_controllen = sizeof(m->control.bytes),
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 }
 
@@ -82,7 +84,7 @@ int soq_send_fd(struct soq_stream *s, int fd)
 	return n < 0 ? (int)n : 0;
 }
 
-/* The descriptor of a message; what does not belong there is closed. */
+/* The descriptor of a message, which has room for one only. */
 static int take_fd(struct msghdr *hdr)
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr);

@@ -169,6 +169,7 @@ int soq__resolve(struct soq__addrs *ret, const struct soq_endpoint *e, bool pass
 		rc = look_up(ret, e, passive);
 	if (rc == 0 && ret->count == 0) {
 		free(ret->list);
+		ret->list = NULL;
 		rc = -SOQ_ENONAME;
 	}
 	return rc < 0 ? explain(rc, e) : 0;

@@ -1,0 +1,207 @@
+/* net_local.c - Unix sockets: who the peer is, and descriptors that are passed. */
+#include "contract/net.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+CONTRACT(credentials_of_the_peer)
+{
+	struct soq_credentials who = { 0 };
+	struct link l;
+
+	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
+		link_open(&l, kind);
+		CHECK_OK(soq_peer_credentials(l.far, &who));
+		CHECK_EQ(who.pid, getpid());
+		CHECK_EQ(who.uid, getuid());
+		CHECK_EQ(who.gid, getgid());
+		link_close(&l);
+	}
+}
+
+CONTRACT(credentials_of_another_process)
+{
+	struct soq_listener *l;
+	struct soq_credentials who;
+	struct soq_stream *s;
+	char text[SOQ_ENDPOINT_TEXT_MAX], byte;
+	struct soq_addr addr;
+	int status;
+	pid_t pid;
+
+	CHECK_OK(soq_listen(&l, link_endpoint(UNIX_PATH), NULL));
+	listener_endpoint(text, l);
+	CHECK_OK(soq_listener_addr(l, &addr));
+	pid = fork();
+	if (pid == 0) {
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+		if (getuid() == 0 && setuid(65534) < 0)
+			_exit(2);
+		if (connect(fd, &addr.sa, addr.len) < 0)
+			_exit(errno == EACCES ? 0 : 1);
+		_exit(read(fd, &byte, 1) != 0);
+	}
+	/* The folder is this user's alone. */
+	soq_set_accept_timeout(l, getuid() == 0 ? 200 * SOQ_MS : 10 * SOQ_S);
+	if (soq_accept(&s, l) == 0) {
+		CHECK_OK(soq_peer_credentials(s, &who));
+		CHECK_EQ(who.pid, pid);
+		soq_close(s);
+	}
+	soq_listener_close(l);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* A descriptor that was passed reads what the sender's reads, after the sender's is gone. */
+CONTRACT(descriptor_passing)
+{
+	struct link l;
+	char buf[8];
+	int fds[2], got;
+
+	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
+		link_open(&l, kind);
+		CHECK_OK(pipe2(fds, O_CLOEXEC));
+		CHECK_EQ(write(fds[1], "inside", 6), 6);
+		CHECK_OK(soq_send_fd(l.near, fds[0]));
+		close(fds[0]);
+		CHECK_OK(soq_recv_fd(l.far, &got));
+		CHECK(fcntl(got, F_GETFD) & FD_CLOEXEC);
+		CHECK_EQ(read(got, buf, sizeof(buf)), 6);
+		CHECK_MEM(buf, "inside", 6);
+		close(got);
+		close(fds[1]);
+		link_close(&l);
+	}
+}
+
+static void recv_fd_late(void *arg)
+{
+	int got;
+
+	CHECK_OK(soq_recv_fd(arg, &got));
+	close(got);
+}
+
+CONTRACT(descriptor_passing_waits)
+{
+	struct soq_scope *scope = scope_open();
+	struct link l;
+	int got = -2;
+
+	link_open(&l, PAIR);
+	soq_set_recv_timeout(l.far, SOQ_MS);
+	CHECK_ERR(soq_recv_fd(l.far, &got), -ETIMEDOUT);
+	CHECK_EQ(got, -2);
+	soq_set_recv_timeout(l.far, SOQ_NEVER);
+	go(scope, recv_fd_late, l.far);
+	CHECK_OK(soq_send_fd(l.near, 0));
+	scope_join(scope);
+	CHECK_OK(soq_shutdown(l.near));
+	CHECK_ERR(soq_recv_fd(l.far, &got), -ENODATA);
+	link_close(&l);
+}
+
+CONTRACT(descriptor_wanted_but_a_byte_came)
+{
+	struct link l;
+	int got = -2;
+
+	link_open(&l, UNIX_ABSTRACT);
+	CHECK_EQ(soq_send(l.near, "x", 1), 1);
+	CHECK_ERR(soq_recv_fd(l.far, &got), -EBADMSG);
+	CHECK_OK(soq_send_fd(l.near, 0)); /* and the next is in its place */
+	CHECK_OK(soq_recv_fd(l.far, &got));
+	close(got);
+	CHECK_OK(soq_unrecv(l.far, "y", 1));
+	CHECK_ERR(soq_recv_fd(l.far, &got), -EBADMSG);
+	link_close(&l);
+}
+
+/* Passed to one who only reads bytes, it is closed by the kernel. */
+CONTRACT(descriptor_came_but_a_byte_was_wanted)
+{
+	struct link l;
+	char byte, end;
+	int fds[2];
+
+	link_open(&l, PAIR);
+	CHECK_OK(pipe2(fds, O_CLOEXEC));
+	CHECK_OK(soq_send_fd(l.near, fds[1]));
+	close(fds[1]);
+	CHECK_EQ(soq_recv(l.far, &byte, 1), 1);
+	CHECK_EQ(read(fds[0], &end, 1), 0); /* no writer is left */
+	close(fds[0]);
+	link_close(&l);
+}
+
+/* @count copies of a descriptor in one message, as soq_send_fd() would never send them. */
+static void send_many_fds(int socket, int fd, size_t count)
+{
+	union {
+		char bytes[CMSG_SPACE(16 * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { (char[]){ "x" }, 1 };
+	struct msghdr hdr = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+	for (size_t i = 0; i < count; i++)
+		memcpy(CMSG_DATA(cmsg) + i * sizeof(fd), &fd, sizeof(fd));
+	CHECK_EQ(sendmsg(socket, &hdr, 0), 1);
+}
+
+/* A peer that passes more than it was asked for must not fill our table of descriptors. */
+CONTRACT(descriptors_unasked_for_are_closed)
+{
+	struct link l;
+	char end;
+	int fds[2], got;
+
+	for (size_t count = 2; count <= 16; count++) {
+		link_open(&l, PAIR);
+		ROW("%zu descriptors", count);
+		CHECK_OK(pipe2(fds, O_CLOEXEC));
+		send_many_fds(soq_fd(l.near), fds[1], count);
+		close(fds[1]);
+		if (soq_recv_fd(l.far, &got) == 0)
+			close(got);
+		CHECK_EQ(read(fds[0], &end, 1), 0); /* no writer is left */
+		close(fds[0]);
+		link_close(&l);
+	}
+}
+
+CONTRACT(local_calls_refuse_tcp)
+{
+	struct soq_credentials who;
+	struct link l;
+	int got;
+
+	for (enum link_kind kind = TCP4; kind <= DUAL; kind++) {
+		link_open(&l, kind);
+		CHECK_ERR(soq_peer_credentials(l.near, &who), -EOPNOTSUPP);
+		CHECK_ERR(soq_send_fd(l.near, 0), -EOPNOTSUPP);
+		CHECK_ERR(soq_recv_fd(l.near, &got), -EOPNOTSUPP);
+		link_close(&l);
+	}
+}
+
+CONTRACT(descriptor_that_is_none)
+{
+	struct link l;
+
+	link_open(&l, PAIR);
+	CHECK_ERR(soq_send_fd(l.near, -1), -EBADF);
+	CHECK_ERR(soq_send_fd(l.near, 65000), -EBADF);
+	CHECK_EQ(soq_send(l.near, "x", 1), 1);
+	link_close(&l);
+}
