@@ -39,7 +39,7 @@ static const struct tool_option options[] = {
 	{ "clients-max", 0, OPTION_COUNT, SERVER(clients_max), "N",
 		"clients at once; further ones wait (default: descriptors)" },
 	{ "clients-per-address", 0, OPTION_COUNT, SERVER(clients_per_address_max), "N",
-		"of them from one remote address (default: 256)" },
+		"clients at once from one remote address (default: 256)" },
 	{ "idle-timeout", 0, OPTION_DURATION, SERVER(idle_timeout_ns), "DURATION",
 		"without a byte from the client (default: 60s)" },
 	{ "send-timeout", 0, OPTION_DURATION, SERVER(send_timeout_ns), "DURATION",

@@ -8,8 +8,8 @@ import subprocess
 import time
 
 from kit import (Build, PATIENCE_S, SHAPES, Child, Skip, address, both, case, check, check_eq,
-                 check_in, cpu_s, dial, eventually, folder, need_engine, recv_exactly, serve, tool,
-                 write)
+                 check_in, cpu_s, dial, eventually, folder, need_engine, recv_exactly, refused, serve,
+                 tool, write)
 
 @case()
 def serve_table():
@@ -115,14 +115,6 @@ def serve_sigterm_drains(shape, engine):
             check_eq(server.finish()[0], 0, "status")
 
 
-def refused(endpoint):
-    try:
-        with socket.create_connection(address(endpoint), 0.2):
-            return False
-    except OSError:
-        return True
-
-
 @case(each=both(*SHAPES))
 def serve_second_sigterm_ends_at_once(shape, engine):
     need_engine(engine)
@@ -210,14 +202,12 @@ def serve_descriptors_run_out(shape, engine):
         clients[-1].settimeout(1.5)
         with contextlib.suppress(TimeoutError):
             clients[-1].recv(1)
-        if shape != "process":  # whose descriptors are its children's
-            used = (cpu_s(server.pid) - start_cpu) / (time.monotonic() - start)
-            check(used < 0.25, "the server spins:", used)
+        used = (cpu_s(server.pid) - start_cpu) / (time.monotonic() - start)
+        check(used < 0.25, "the server spins:", used)
         for s in clients[:-1]:
             s.close()
         clients[-1].settimeout(PATIENCE_S)
-        if shape != "process":
-            check_eq(recv_exactly(clients[-1], 1), b"x", "the last client's turn")
+        check_eq(recv_exactly(clients[-1], 1), b"x", "the last client's turn")
         with dial(endpoint) as s:
             s.sendall(b"back")
             check_eq(recv_exactly(s, 4), b"back", "a new client")

@@ -16,7 +16,7 @@ import time
 
 from kit import (Build, PATIENCE_S, SHAPES, address, both, case, check, check_eq, check_in,
                  connect, dial, eventually, folder, has_ipv6, listen, need_engine, recv_all,
-                 recv_exactly, run, serve, tool)
+                 recv_exactly, refused, run, serve, tool)
 
 NOISE = random.Random(3).randbytes(5 << 20)
 ENGINES = ["uring", "epoll"]
@@ -349,8 +349,8 @@ def connect_both_ways_loses_nothing(engine):
                 ours.say(NOISE[:1 << 20])
                 sender.join()
                 ours.wait_out(NOISE[-100:])
-                ours.say(NOISE[1 << 20:])
-                ours.stdin.close()
+                threading.Thread(target=lambda: (ours.say(NOISE[1 << 20:]), ours.stdin.close()),
+                                 daemon=True).start()
                 check(recv_all(s) == NOISE, "up differs")
             check(ours.succeed() == NOISE, "down differs")
 
@@ -626,8 +626,9 @@ def listen_exec_second_sigterm_kills(shape, engine):
         with dial(ours.endpoint) as s:
             check_eq(recv_exactly(s, 3), b"on\n")
             ours.kill(signal.SIGTERM)
-            ours.kill(signal.SIGTERM)
+            eventually(lambda: refused(ours.endpoint), "the listener is closed")
             start = time.monotonic()
+            ours.kill(signal.SIGTERM)
             ours.finish()
             check(time.monotonic() - start < 8, "took", time.monotonic() - start)
 

@@ -270,6 +270,15 @@ def dial(endpoint):
     return s
 
 
+def refused(endpoint):
+    """Whether nobody listens there."""
+    try:
+        with socket.create_connection(address(endpoint), 0.2):
+            return False
+    except OSError:
+        return True
+
+
 def recv_all(s):
     data = b""
     while True:

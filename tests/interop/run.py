@@ -26,7 +26,7 @@ import case_serve  # noqa: E402,F401
 import case_soak  # noqa: E402,F401
 import case_tool  # noqa: E402,F401
 
-CASE_S = 300  # an endless case ends by this
+CASE_S = 120  # an endless case ends by this
 
 
 def missing_package(needs):
