@@ -42,6 +42,7 @@ static void dgram_free(struct soq_dgram *d)
 	if (!d)
 		return;
 	soq_mutex_free(d->sending);
+	free(d->gro);
 	free(d);
 }
 
@@ -418,11 +419,16 @@ ssize_t soq_recvfrom(struct soq_dgram *d, void *buf, size_t len, struct soq_addr
 	struct soq__dgram_message m;
 	int64_t n;
 
-	soq__dgram_message(&m, buf, len);
-	n = recv_message(d, &m);
+	if (d->gro) { /* what the kernel has joined must be taken apart */
+		n = soq_recv_packets(d, &p, 1);
+	} else {
+		soq__dgram_message(&m, buf, len);
+		n = recv_message(d, &m);
+		if (n >= 0)
+			soq__dgram_received(&p, &m, (size_t)n);
+	}
 	if (n < 0)
 		return (ssize_t)n;
-	soq__dgram_received(&p, &m, (size_t)n);
 	if (from)
 		*from = p.peer;
 	return p.truncated ? -EMSGSIZE : (ssize_t)p.len;

@@ -14,6 +14,8 @@ struct soq_dgram {
 	bool receiving;
 	struct soq_mutex *sending; /* NULL in a view */
 	bool no_segments;	   /* the kernel cannot cut a segmented send here */
+	bool gro_refused;	   /* nor join received datagrams */
+	struct soq__gro *gro;	   /* joined datagrams; NULL before the first batched receive */
 	int64_t recv_timeout_ns;
 	int64_t send_timeout_ns;
 	struct soq__unix_path *path; /* bound to, or NULL */
@@ -26,7 +28,7 @@ struct soq__dgram_message {
 	struct msghdr hdr;
 	union {
 		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
-			CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+			CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 };
@@ -49,5 +51,14 @@ int soq__dgram_open(struct soq_dgram **ret, const char *endpoint, bool found_por
 /* The same socket for use by another thread or process: lives no longer than @d, and needs
  * no closing. */
 struct soq_dgram soq__dgram_view(const struct soq_dgram *d);
+
+/* ---- dgram_gro.c ---- */
+
+/* Let the kernel join datagrams from now on, if it can. */
+void soq__gro_enable(struct soq_dgram *d);
+/* Give out what has been received. @return how many datagrams */
+unsigned soq__gro_take(struct soq_dgram *d, struct soq_packet *packets, unsigned count);
+/* Receive without waiting, when all has been given out. @return > 0, or a negative code */
+int soq__gro_fill(struct soq_dgram *d);
 
 #endif

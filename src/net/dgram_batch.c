@@ -22,7 +22,7 @@ static int64_t wait_for(struct soq_dgram *d, short events, int64_t timeout_ns)
 
 /* ---- receiving ---- */
 
-static int recv_now(struct soq_dgram *d, struct soq_packet *packets, unsigned count)
+static int recv_separate(struct soq_dgram *d, struct soq_packet *packets, unsigned count)
 {
 	struct soq__dgram_message messages[BATCH_MAX];
 	struct mmsghdr headers[BATCH_MAX];
@@ -42,6 +42,19 @@ static int recv_now(struct soq_dgram *d, struct soq_packet *packets, unsigned co
 	return n;
 }
 
+static int recv_now(struct soq_dgram *d, struct soq_packet *packets, unsigned count)
+{
+	int n;
+
+	if (!d->gro)
+		return recv_separate(d, packets, count);
+	n = (int)soq__gro_take(d, packets, count);
+	if (n > 0)
+		return n;
+	n = soq__gro_fill(d);
+	return n < 0 ? n : (int)soq__gro_take(d, packets, count);
+}
+
 int soq_recv_packets(struct soq_dgram *d, struct soq_packet *packets, unsigned count)
 {
 	int64_t rc = soq__check(d->worker->current);
@@ -51,6 +64,8 @@ int soq_recv_packets(struct soq_dgram *d, struct soq_packet *packets, unsigned c
 		return -EINVAL;
 	if (rc < 0 || d->receiving)
 		return rc < 0 ? (int)rc : -EBUSY;
+	if (count > 1)
+		soq__gro_enable(d);
 	d->receiving = true;
 	while ((n = recv_now(d, packets, count)) == -EAGAIN || n == -EINTR) {
 		/* What was known to be drained before may be outdated by now. */
