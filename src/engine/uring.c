@@ -233,7 +233,9 @@ static bool send_now(struct soq__op *op)
 	ssize_t n;
 
 	do
-		n = send(op->socket->fd, op->buf, op->len, op->flags | MSG_DONTWAIT);
+		n = op->code == SOQ__OP_SEND
+			? send(op->socket->fd, op->buf, op->len, op->flags | MSG_DONTWAIT)
+			: sendmsg(op->socket->fd, op->msg, op->flags | MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	op->result = n < 0 ? -errno : n;
 	return op->result != -EAGAIN || op->flags & MSG_DONTWAIT;
@@ -243,7 +245,9 @@ static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	bool looks = op->code == SOQ__OP_POLL || op->code == SOQ__OP_ACCEPT;
 
-	if (base->alone && op->code == SOQ__OP_SEND && send_now(op))
+	bool sends = op->code == SOQ__OP_SEND || op->code == SOQ__OP_SENDMSG;
+
+	if (base->alone && sends && send_now(op))
 		return true;
 
 	if (op->flags & MSG_DONTWAIT && looks && (!ready_now(op) || op->code == SOQ__OP_POLL))
