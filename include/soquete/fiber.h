@@ -53,7 +53,8 @@ SOQ_API void soq_scope_close(struct soq_scope *scope);
 /** How many of the scope's fibers have not ended. */
 SOQ_API size_t soq_scope_count(const struct soq_scope *scope);
 
-/** Suspends once: the other fibers that are ready run first. @return 0, -ECANCELED */
+/** Suspends once: the other fibers that are ready run first.
+ *  @return 0; -ETIMEDOUT, -ECANCELED, and they ran all the same */
 SOQ_API int soq_yield(void);
 
 /** Whether this fiber has been cancelled. */

@@ -23,9 +23,12 @@ static int64_t wait_once(int fd, short events)
 
 int soq_wait_fd(int fd, short events)
 {
-	int64_t rc = wait_once(fd, events);
+	int64_t rc;
 	int copy;
 
+	if (fd < 0)
+		return -EBADF; /* poll(2) would ignore it, and wait for ever */
+	rc = wait_once(fd, events);
 	/* Another fiber waits for the same descriptor: epoll wants one of our own. */
 	if (rc != -EEXIST)
 		return (int)rc;

@@ -129,7 +129,7 @@ int soq_yield(void)
 	struct soq__worker *w = soq__worker();
 
 	soq__reschedule(w);
-	return w->current->cancelled && !w->current->shielded ? -ECANCELED : 0;
+	return soq__check(w->current);
 }
 
 bool soq_cancelled(void)

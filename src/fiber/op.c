@@ -62,6 +62,13 @@ static int64_t await_op(struct soq__worker *w, struct pending *pending, int64_t 
 	return op->result;
 }
 
+int soq__begin(struct soq__worker *w)
+{
+	if (++w->inline_ops >= INLINE_OPS_MAX)
+		soq__reschedule(w);
+	return soq__check(w->current);
+}
+
 int64_t soq__perform(struct soq__op *op, int64_t timeout_ns)
 {
 	struct soq__worker *w = soq__worker();

@@ -20,7 +20,7 @@ static int wait_on(struct soq__list *list, pthread_mutex_t *lock, struct soq__wa
 static int may_wait(struct soq__waiter *waiter)
 {
 	struct soq__worker *w = soq__worker();
-	int rc = soq__check(w->current);
+	int rc = soq__begin(w);
 
 	*waiter = (struct soq__waiter){ .fiber = w->current };
 	soq__list_init(&waiter->node);
@@ -32,6 +32,14 @@ static struct soq__waiter *pop_waiter(struct soq__list *list)
 	struct soq__list *node = soq__list_pop(list);
 
 	return node ? soq__container_of(node, struct soq__waiter, node) : NULL;
+}
+
+/* The thread that woke the last waiter may still be about to let go of the lock. */
+static void lock_done(pthread_mutex_t *lock)
+{
+	pthread_mutex_lock(lock);
+	pthread_mutex_unlock(lock);
+	pthread_mutex_destroy(lock);
 }
 
 /* ---- mutex ---- */
@@ -58,11 +66,12 @@ void soq_mutex_free(struct soq_mutex *m)
 {
 	if (!m)
 		return;
-	pthread_mutex_destroy(&m->lock);
+	lock_done(&m->lock);
 	free(m);
 }
 
-int soq_mutex_trylock(struct soq_mutex *m)
+/* @return 0; -EBUSY; -EDEADLK when it is ours */
+static int take(struct soq_mutex *m)
 {
 	struct soq__fiber *f = soq__current();
 	int rc = -EBUSY;
@@ -78,13 +87,18 @@ int soq_mutex_trylock(struct soq_mutex *m)
 	return rc;
 }
 
+int soq_mutex_trylock(struct soq_mutex *m)
+{
+	return take(m) == 0 ? 0 : -EBUSY;
+}
+
 int soq_mutex_lock(struct soq_mutex *m)
 {
 	struct soq__waiter waiter;
-	int rc = soq__check(soq__current());
+	int rc = soq__begin(soq__worker());
 
 	if (rc == 0)
-		rc = soq_mutex_trylock(m);
+		rc = take(m);
 	if (rc != -EBUSY)
 		return rc;
 	rc = may_wait(&waiter);
@@ -140,7 +154,7 @@ void soq_event_free(struct soq_event *e)
 {
 	if (!e)
 		return;
-	pthread_mutex_destroy(&e->lock);
+	lock_done(&e->lock);
 	free(e);
 }
 
@@ -242,7 +256,7 @@ void soq_queue_free(struct soq_queue *q)
 {
 	if (!q)
 		return;
-	pthread_mutex_destroy(&q->lock);
+	lock_done(&q->lock);
 	free(q);
 }
 

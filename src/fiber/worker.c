@@ -261,7 +261,8 @@ static void turn(struct soq__worker *w)
 {
 	int64_t until = soq__list_empty(&w->ready) ? soq__heap_first_ns(&w->timers) : 0;
 
-	w->engine->type->turn(w->engine, until);
+	/* No clock was ever below 0, and engines subtract. */
+	w->engine->type->turn(w->engine, until < 0 ? 0 : until);
 	ring_alarms(w);
 }
 
@@ -432,8 +433,13 @@ int soq__worker_listen(struct soq__worker *w)
 		.complete = read_inbox,
 	};
 	soq__list_init(&w->wake_op.node);
-	if (w->engine->type->submit(w->engine, &w->wake_op))
-		w->wake_op.complete(&w->wake_op);
+	if (!w->engine->type->submit(w->engine, &w->wake_op))
+		return 0;
+	if (w->wake_op.result < 0) {
+		free_wake(w);
+		return (int)w->wake_op.result;
+	}
+	w->wake_op.complete(&w->wake_op);
 	return 0;
 }
 

@@ -107,7 +107,7 @@ void soq__wake(struct soq__fiber *f, int reason);
 /* Let the other ready fibers run first. */
 void soq__reschedule(struct soq__worker *w);
 
-/* Whether a call may begin: 0, -ECANCELED, or -ETIMEDOUT when the deadline has passed. */
+/* Whether a call may go on: 0, -ECANCELED, or -ETIMEDOUT when the deadline has passed. */
 int soq__check(const struct soq__fiber *f);
 
 /* Start a fiber in a scope, or (NULL) in none.
@@ -122,7 +122,7 @@ int soq__alarm_open(
 void soq__alarm_close(struct soq__worker *w, struct soq__alarm *alarm);
 void soq__alarm_set(struct soq__worker *w, struct soq__alarm *alarm, int64_t at_ns);
 
-/* Be ready to be woken by other threads. @return 0; -EMFILE, -ENFILE, -ENOMEM */
+/* Be ready to be woken by other threads. @return 0; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC */
 int soq__worker_listen(struct soq__worker *w);
 /* Wake a waiter of any thread; its `granted` is set. Whoever waits for it will not return
  * before this has been heard, so that the waiter stays valid. */
@@ -131,6 +131,10 @@ void soq__waiter_wake(struct soq__waiter *waiter);
 /* fiber.c: a scope's part in its fibers' lives. */
 void soq__scope_fiber_began(struct soq__fiber *f);
 void soq__scope_fiber_ended(struct soq__fiber *f);
+
+/* op.c: begin a call that may need no waiting. Suspends, once after many that needed none,
+ * so that the others get their turn. @return as soq__check() */
+int soq__begin(struct soq__worker *w);
 
 /* op.c: perform an operation for the running fiber. Suspends.
  * @timeout_ns  0: only try; SOQ_NEVER: no limit but the fiber's deadline

@@ -1,0 +1,197 @@
+/* fiber_wait.c - waiting for descriptors of any kind, and for signals. */
+#include "fiber.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+CONTRACT(fiber_wait_fd_kinds)
+{
+	struct soq_scope *scope = scope_open();
+	int fds[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), pair[2];
+	char block[4096] = { 0 };
+
+	CHECK_EQ(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	CHECK_EQ(soq_wait_fd(fds[1], POLLOUT), POLLOUT);
+	CHECK_EQ(soq_wait_fd(file, POLLIN), POLLIN);
+	CHECK_EQ(soq_wait_fd(file, POLLIN | POLLOUT), POLLIN | POLLOUT);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK_EQ(soq_wait_fd(fds[0], POLLIN), POLLIN);
+	CHECK_EQ(soq_wait_fd(fds[0], POLLIN | POLLOUT), POLLIN);
+	while (write(fds[1], block, sizeof block) > 0)
+		;
+	soq_deadline(soq_now() + SOQ_MS);
+	CHECK_ERR(soq_wait_fd(fds[1], POLLOUT), -ETIMEDOUT);
+	soq_deadline_restore(SOQ_NEVER);
+	close(fds[1]);
+	CHECK_EQ(soq_wait_fd(fds[0], POLLIN), POLLIN | POLLHUP);
+	close(fds[0]);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK_EQ(soq_wait_fd(pair[0], POLLIN | POLLOUT), POLLOUT);
+	close(pair[1]);
+	CHECK_EQ(soq_wait_fd(pair[0], POLLIN) & (POLLIN | POLLHUP), POLLIN | POLLHUP);
+	close(pair[0]);
+	close(file);
+	soq_scope_close(scope);
+}
+
+CONTRACT(fiber_wait_fd_bad)
+{
+	int fds[2];
+
+	CHECK_OK(soq_yield()); /* the engine's own descriptors are open by now */
+	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+	close(fds[0]);
+	close(fds[1]);
+	CHECK_ERR(soq_wait_fd(fds[0], POLLIN), -EBADF);
+	CHECK_ERR(soq_wait_fd(-1, POLLIN), -EBADF);
+}
+
+struct watch {
+	int fd;
+	short events;
+	int rc;
+	unsigned *ready;
+};
+
+static void watch_fd(void *arg)
+{
+	struct watch *w = arg;
+
+	w->rc = soq_wait_fd(w->fd, w->events);
+	++*w->ready;
+}
+
+/* @count fibers wait for one pipe, and @others for pipes of their own. */
+static void watch_together(unsigned count, unsigned others)
+{
+	struct soq_scope *scope = scope_open();
+	unsigned ready = 0, ready_others = 0;
+	struct watch w[16], o[16];
+	int fds[2], quiet[16][2];
+
+	CHECK(count <= 16 && others <= 16);
+	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+	for (unsigned i = 0; i < others; i++) {
+		CHECK_EQ(pipe2(quiet[i], O_CLOEXEC), 0);
+		o[i] = (struct watch){ quiet[i][0], POLLIN, 1, &ready_others };
+		CHECK_OK(soq_spawn(scope, watch_fd, &o[i]));
+	}
+	for (unsigned i = 0; i < count; i++) {
+		w[i] = (struct watch){ fds[0], POLLIN, 1, &ready };
+		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+	}
+	for (int i = 0; i < 4; i++)
+		CHECK_OK(soq_yield());
+	CHECK_EQ(ready, 0);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	while (ready < count)
+		CHECK_OK(soq_sleep(1));
+	for (unsigned i = 0; i < count; i++)
+		CHECK_EQ(w[i].rc, POLLIN);
+	CHECK_EQ(ready_others, 0);
+	soq_scope_close(scope);
+	for (unsigned i = 0; i < others; i++) {
+		CHECK_ERR(o[i].rc, -ECANCELED);
+		close(quiet[i][0]);
+		close(quiet[i][1]);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+CONTRACT(fiber_wait_fd_shared)
+{
+	static const struct {
+		unsigned count, others;
+	} rows[] = { { 1, 0 }, { 2, 0 }, { 1, 8 }, { 2, 8 }, { 16, 0 }, { 2, 16 }, { 16, 16 } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		ROW("%u fibers on one, %u on others", rows[i].count, rows[i].others);
+		watch_together(rows[i].count, rows[i].others);
+	}
+}
+
+/* The same number again and again for other files: no engine may remember the former. */
+CONTRACT(fiber_wait_fd_reused_number)
+{
+	struct soq_scope *scope = scope_open();
+	struct watch w[8];
+	unsigned ready;
+	int fds[8][2];
+
+	for (int round = 0; round < 20; round++) {
+		ROW("round %d", round);
+		ready = 0;
+		for (int i = 0; i < 8; i++) {
+			CHECK_EQ(pipe2(fds[i], O_CLOEXEC), 0);
+			w[i] = (struct watch){ fds[i][0], POLLIN, 1, &ready };
+			CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+		}
+		CHECK_OK(soq_yield());
+		CHECK_OK(soq_yield());
+		CHECK_EQ(ready, 0);
+		for (int i = 0; i < 8; i++)
+			CHECK_EQ(write(fds[i][1], "x", 1), 1);
+		CHECK_OK(soq_scope_wait(scope));
+		for (int i = 0; i < 8; i++) {
+			CHECK_EQ(w[i].rc, POLLIN);
+			close(fds[i][0]);
+			close(fds[i][1]);
+		}
+	}
+	soq_scope_close(scope);
+}
+
+struct signal_wait {
+	int signals[2];
+	size_t count;
+	int rc;
+};
+
+static void wait_signal(void *arg)
+{
+	struct signal_wait *s = arg;
+
+	s->rc = soq_wait_signal(s->signals, s->count);
+}
+
+CONTRACT(fiber_wait_signal)
+{
+	struct signal_wait s = { { SIGUSR1, SIGUSR2 }, 2, 0 };
+	struct soq_scope *scope = scope_open();
+
+	CHECK_OK(soq_spawn(scope, wait_signal, &s));
+	CHECK_OK(soq_yield());
+	CHECK_EQ(kill(getpid(), SIGUSR2), 0);
+	CHECK_OK(soq_scope_wait(scope));
+	CHECK_EQ(s.rc, SIGUSR2);
+	/* It stays blocked: one that comes between two waits is kept for the next. */
+	CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+	CHECK_EQ(soq_wait_signal(s.signals, 2), SIGUSR1);
+	soq_deadline(soq_now() + SOQ_MS);
+	CHECK_ERR(soq_wait_signal(s.signals, 2), -ETIMEDOUT);
+	soq_deadline_restore(SOQ_NEVER);
+	CHECK_ERR(soq_wait_signal((const int[]){ 9999 }, 1), -EINVAL);
+	CHECK_ERR(soq_wait_signal((const int[]){ 0 }, 1), -EINVAL);
+	soq_scope_close(scope);
+}
+
+CONTRACT(fiber_wait_signal_by_two)
+{
+	struct signal_wait a = { { SIGUSR1 }, 1, 0 }, b = { { SIGUSR2 }, 1, 0 };
+	struct soq_scope *scope = scope_open();
+
+	CHECK_OK(soq_spawn(scope, wait_signal, &a));
+	CHECK_OK(soq_spawn(scope, wait_signal, &b));
+	CHECK_OK(soq_yield());
+	CHECK_EQ(kill(getpid(), SIGUSR2), 0);
+	CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+	CHECK_OK(soq_scope_wait(scope));
+	CHECK_EQ(a.rc, SIGUSR1);
+	CHECK_EQ(b.rc, SIGUSR2);
+	soq_scope_close(scope);
+}
