@@ -130,7 +130,7 @@ step_tsan() {
 		wrapper="setarch -R"
 	fi
 	# The process shape forks from a program with threads, and that is its job.
-	export TSAN_OPTIONS="die_after_fork=0 ${TSAN_OPTIONS:-}"
+	export TSAN_OPTIONS="die_after_fork=0 suppressions=$PWD/scripts/tsan.supp ${TSAN_OPTIONS:-}"
 	# shellcheck disable=SC2086 # two words
 	programs unit build-tsan $wrapper
 	# shellcheck disable=SC2086
