@@ -32,6 +32,11 @@ state=$(
 	for lib in liburing libuv; do pkg-config --modversion $lib 2>/dev/null || echo "no $lib"; done
 	find include src tool tests examples bench man -type f 2>/dev/null | LC_ALL=C sort
 )
+# meson keeps an option that is no longer given, so other options mean another start.
+if [ "${MESON_OPTIONS:-}" != "$(cat "$dir/.options" 2>/dev/null)" ] && [ "$kind" = release ]; then
+	find "$dir" -mindepth 1 ! -name .lock -delete
+	echo "${MESON_OPTIONS:-}" >"$dir/.options"
+fi
 if [ ! -f "$dir/build.ninja" ]; then
 	# shellcheck disable=SC2086 # the options are words
 	meson setup "$dir" $options
