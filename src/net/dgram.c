@@ -93,8 +93,12 @@ static int open_endpoint(
 	};
 	int rc;
 
-	if (e->scheme != SOQ_SCHEME_FD)
-		return soq__open_bound(&d->socket, &d->path, e, &how);
+	if (e->scheme != SOQ_SCHEME_FD) {
+		rc = soq__open_bound(&d->socket, &d->path, e, &how);
+		if (rc == 0)
+			soq__unix_connectable(d->path);
+		return rc;
+	}
 	rc = soq__open_inherited(&d->socket, e->fd, SOCK_DGRAM);
 	return rc < 0 ? soq__fail(rc, "bind %s: %s", text, soq_strerror(rc)) : 0;
 }

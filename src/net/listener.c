@@ -56,8 +56,10 @@ static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 		soq__fail(rc, "listen %s: %s", text, soq_strerror(rc));
 		soq__type(l->worker)->close_socket(l->worker->engine, &l->socket);
 		soq__unix_unbind(l->path);
+		return rc;
 	}
-	return rc;
+	soq__unix_connectable(l->path);
+	return 0;
 }
 
 static int check_scheme(const struct soq_endpoint *e, const char *text)

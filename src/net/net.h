@@ -51,14 +51,18 @@ int soq__open_inherited(struct soq__socket *ret, int fd, int type);
 struct soq__unix_path {
 	dev_t device;
 	ino_t inode;
+	int lock; /* held until the path can be connected to; then -1 */
 	char path[];
 };
 
-/* Bind to a path, taking over one that nobody listens on.
+/* Bind to a path, taking over one that nobody listens on; soq__unix_connectable() is to
+ * follow soon.
  * @ret  malloc'd
  * @return 0 or a negative code */
 int soq__unix_bind(struct soq__unix_path **ret, struct soq__socket *s,
 	const struct soq_addr *addr, unsigned mode);
+/* From now on the path tells by itself that it is in use. Accepts NULL. */
+void soq__unix_connectable(struct soq__unix_path *path);
 /* Remove the path if it is still ours, and free it. Accepts NULL. */
 void soq__unix_unbind(struct soq__unix_path *path);
 

@@ -68,6 +68,19 @@ static inline bool link_is_tcp(enum link_kind kind)
 	return kind <= DUAL;
 }
 
+/* Whether this machine has ::1. */
+static inline bool have_ipv6(void)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool have = fd >= 0 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return have;
+}
+
 /* An endpoint to listen on, of a kind that listens. */
 static inline const char *link_endpoint(enum link_kind kind)
 {
@@ -77,7 +90,7 @@ static inline const char *link_endpoint(enum link_kind kind)
 	case TCP4:
 		return "tcp://127.0.0.1:0";
 	case TCP6:
-		return "tcp://[::1]:0";
+		return have_ipv6() ? "tcp://[::1]:0" : "tcp://127.0.0.1:0";
 	case DUAL:
 		return "tcp://:0";
 	case UNIX_PATH:
