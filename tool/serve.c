@@ -8,6 +8,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,16 @@
 
 #define DEFAULT_PORT_OFFSET 8000 /* no privilege is needed there */
 
+/* What the library can do, see service.h. */
+#define ANSWERS_MAX    1000
+#define HEADER_MAX_MIN 512
+#define HEADER_MAX_MAX 16384
+
 struct values {
 	struct soq_server_options server;
 	struct soq_http_options http;
 	const char *engine;
+	unsigned answers_per_address; /* a second; 0: the default */
 	bool public, quiet;
 };
 
@@ -40,6 +47,8 @@ static const struct tool_option options[] = {
 		"clients at once; further ones wait (default: descriptors)" },
 	{ "clients-per-address", 0, OPTION_COUNT, SERVER(clients_per_address_max), "N",
 		"clients at once from one remote address (default: 256)" },
+	{ "answers-per-address", 0, OPTION_COUNT, offsetof(struct values, answers_per_address),
+		"N", "answers a second to one address over UDP (default: 1000)" },
 	{ "idle-timeout", 0, OPTION_DURATION, SERVER(idle_timeout_ns), "DURATION",
 		"without a byte from the client (default: 60s)" },
 	{ "send-timeout", 0, OPTION_DURATION, SERVER(send_timeout_ns), "DURATION",
@@ -53,7 +62,7 @@ static const struct tool_option options[] = {
 	{ "unix-mode", 0, OPTION_MODE, SERVER(unix_mode), "MODE",
 		"permissions of Unix sockets' paths (like 660)" },
 	{ "header-max", 0, OPTION_BYTES, HTTP(header_max), "BYTES",
-		"http: of a request's header (default: 16k)" },
+		"http: of a request's header, 512 to 16k (default)" },
 	{ "header-timeout", 0, OPTION_DURATION, HTTP(header_timeout_ns), "DURATION",
 		"http: for a request's header (default: 10s)" },
 	{ "keepalive", 0, OPTION_DURATION, HTTP(keepalive_ns), "DURATION",
@@ -257,11 +266,38 @@ static int print_endpoints(const struct serve *s)
 	return tool_flush(tool_serve.name);
 }
 
+/* What the tables of options cannot tell. */
+static int check(const struct values *v)
+{
+	if (v->answers_per_address > ANSWERS_MAX && v->answers_per_address != UINT_MAX)
+		return tool_usage(tool_serve.name,
+			"--answers-per-address: %d is the most, or none for no limit",
+			ANSWERS_MAX);
+	if (v->http.header_max &&
+		(v->http.header_max < HEADER_MAX_MIN || v->http.header_max > HEADER_MAX_MAX))
+		return tool_usage(tool_serve.name,
+			"--header-max: a size from %d to %d is wanted", HEADER_MAX_MIN,
+			HEADER_MAX_MAX);
+	return TOOL_GO_ON;
+}
+
+/* No address is answered more often than this, whoever claims to be there. */
+static int limit_answers(struct serve *s)
+{
+	unsigned rate = s->v.answers_per_address ? s->v.answers_per_address : ANSWERS_MAX;
+
+	if (rate == UINT_MAX)
+		return 0;
+	return soq_rate_limit_new(&s->context.dgram_limit, rate, rate);
+}
+
 static int serve(struct serve *s, char **operands)
 {
 	int rc, status;
 
-	rc = soq_server_new(&s->server, &s->v.server);
+	rc = limit_answers(s);
+	if (!rc)
+		rc = soq_server_new(&s->server, &s->v.server);
 	if (rc)
 		return tool_fail(tool_serve.name, "%s", soq_strerror(rc));
 	status = add_all(s, operands);
@@ -284,6 +320,7 @@ static int run(const struct tool_command *self, char **args)
 	int status;
 
 	if ((status = tool_parse(self, args, &s.v)) != TOOL_GO_ON ||
+		(status = check(&s.v)) != TOOL_GO_ON ||
 		(status = tool_choose_engine(self->name, s.v.engine)) != TOOL_GO_ON)
 		return status;
 	tool_raise_descriptors();
@@ -293,6 +330,7 @@ static int run(const struct tool_command *self, char **args)
 	status = serve(&s, args);
 	soq_server_free(s.server);
 	soq_http_free(s.context.http);
+	soq_rate_limit_free(s.context.dgram_limit);
 	free(s.names);
 	return status;
 }

@@ -155,12 +155,13 @@ def socat_to_listen_exec():
             check_eq(socat("-", f"TCP:{host}:{port}", stdin=TEXT), TEXT.upper())
 
 
-@case(needs=["rdate"])
-def rdate_from_time():
-    with serve("time=127.0.0.1:0") as server:
+@case(needs=["rdate"], each=["tcp", "udp"])
+def rdate_from_time(scheme):
+    with serve(f"time={scheme}://127.0.0.1:0") as server:
         host, port = address(server.endpoints[0][1])
         before = int(time.time())
-        out, _ = run("rdate", "-p", "-o", port, host, env={**os.environ, "TZ": "UTC", "LC_ALL": "C"})
+        options = ["-u"] if scheme == "udp" else []
+        out, _ = run("rdate", *options, "-p", "-o", port, host, env={**os.environ, "TZ": "UTC", "LC_ALL": "C"})
         shown = out.decode().split(":", 1)[-1] if out.startswith(b"rdate") else out.decode()
         got = time.mktime(time.strptime(shown.replace("UTC", "").strip(),
                                         "%a %b %d %H:%M:%S %Y")) - time.timezone

@@ -59,6 +59,23 @@ def python_small_services_udp(shape, engine):
 
 
 @case()
+def python_answers_per_address():
+    """More than the limit's datagrams at once get no more than the limit's answers."""
+    with serve("--answers-per-address", "5", "echo=udp://127.0.0.1:0") as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            start = time.monotonic()
+            for _ in range(50):
+                s.sendto(b"x", address(server.endpoints[0][1]))
+            s.settimeout(0.3)
+            answers = 0
+            with contextlib.suppress(TimeoutError):
+                while s.recv(10):
+                    answers += 1
+            allowed = 5 + 5 * (time.monotonic() - start)
+            check(5 <= answers <= allowed, answers, "answers;", allowed, "are allowed")
+
+
+@case()
 def python_time_and_daytime():
     with serve("time=127.0.0.1:0", "daytime=127.0.0.1:0") as server:
         with dial(server.endpoints[0][1]) as s:

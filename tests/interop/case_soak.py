@@ -8,7 +8,7 @@ import struct
 import time
 
 from kit import (PATIENCE_S, Failure, Skip, address, both, case, check, check_eq, descriptors, dial,
-                 eventually, memory_kib, need_engine, recv_exactly, serve)
+                 die_with_parent, eventually, memory_kib, need_engine, recv_exactly, serve)
 
 
 def raise_descriptors(wanted):
@@ -22,6 +22,11 @@ def raise_descriptors(wanted):
             raise Skip(f"only {hard} descriptors are allowed here") from None
     else:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def usual_descriptors():
+    die_with_parent()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 class Crowd:
@@ -71,10 +76,11 @@ class Crowd:
 
 @case(each=["uring", "epoll"])
 def soak_ten_thousand_clients(engine):
-    """Default settings, the fiber shape; all of them connected at once, twice served."""
+    """Default settings, the fiber shape; all of them connected at once, twice served. The
+    shell's soft limit is as usual, and the tool raises it."""
     need_engine(engine)
     raise_descriptors(11000)
-    with serve("--engine", engine, "echo=127.0.0.1:0") as server:
+    with serve("--engine", engine, "echo=127.0.0.1:0", preexec_fn=usual_descriptors) as server:
         before = memory_kib(server.pid)
         with Crowd(server.endpoints[0][1], 10000) as crowd:
             crowd.round(b"hello")

@@ -58,6 +58,8 @@ def tool_bad_usage():
             (["serve", "--workers", "0"], "'0' is not a number from 1 to 1024"),
             (["serve", "--unix-mode", "999"], "'999' is not octal permissions"),
             (["serve", "--header-max", "64q"], "'64q' is not a size"),
+            (["serve", "--header-max", "17k"], "--header-max: a size from 512 to 16384"),
+            (["serve", "--answers-per-address", "1001"], "1000 is the most, or none"),
             (["serve", "ecko"], "unknown service 'ecko' (did you mean 'echo'?)"),
             (["serve", "gopher"], "unknown service 'gopher'; there are http"),
             (["serve", "http=udp://127.0.0.1:0"], "http is not served over datagrams"),
@@ -229,6 +231,19 @@ def connect_dgrams(engine):
                     ours.wait_out(b"reply")
                     ours.stdin.close()
                     check_eq(ours.succeed(), b"reply", endpoint(s))
+
+
+@case()
+def connect_dgram_waits_for_replies():
+    """The input's end is not the end: replies may be under way, here half a second."""
+    with peer(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)) as s:
+        with connect("udp://127.0.0.1:%d" % s.getsockname()[1], stdin=subprocess.PIPE) as ours:
+            ours.say(b"ask")
+            ours.stdin.close()
+            _, sender = s.recvfrom(100)
+            check_eq(select.select([ours.process.stdout], [], [], 0.5)[0], [], "ended already")
+            s.sendto(b"late", sender)
+            check_eq(ours.succeed(), b"late")
 
 
 @case(each=ENGINES)
@@ -720,10 +735,12 @@ def terminal_end_of_input():
 
 @case()
 def terminal_serve():
-    with Terminal("serve", "http=127.0.0.1:0", "echo=udp://127.0.0.1:0") as ours:
+    with Terminal("serve", "http=127.0.0.1:0", "discard=udp://127.0.0.1:0") as ours:
         ours.read_until(b"ready")
-        rows = [line.split() for line in ours.data.decode().splitlines()]
-        check_eq([row[0] for row in rows], ["http", "echo", "ready"], rows)
+        lines = ours.data.decode().splitlines()
+        check_eq(lines[0].index("tcp://"), lines[1].index("udp://"), "columns", lines)
+        rows = [line.split() for line in lines]
+        check_eq([row[0] for row in rows], ["http", "discard", "ready"], rows)
         check_eq(rows[0][2].replace("http", "tcp").rstrip("/"), rows[0][1], "a browser's address")
         with dial(rows[0][1]) as s:
             s.sendall(b"GET / HTTP/1.0\r\n\r\n")

@@ -106,7 +106,8 @@ def both(*rows):
             for row in rows for engine in ("uring", "epoll")]
 
 
-def _die_with_parent():
+def die_with_parent():
+    """What a child does first."""
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -151,7 +152,8 @@ class Child:
         self.args = [str(arg) for arg in args]
         self.process = subprocess.Popen(
             self.args, stdin=stdin, stdout=options.pop("stdout", subprocess.PIPE),
-            stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_die_with_parent, **options)
+            stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=options.pop("preexec_fn", die_with_parent), **options)
         self.out = _Flow(self.process.stdout) if self.process.stdout else None
         self.err = _Flow(self.process.stderr)
         self.pid = self.process.pid

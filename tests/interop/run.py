@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """run.py - the programs people really use against ours, and ours against theirs.
 
-usage: run.py [BUILD [WORD ...]]     BUILD: default build; WORD: only cases whose name has it
+usage: run.py [BUILD] [WORD ...]     BUILD: a folder, build by default
+                                     WORD: only cases whose name has one of them
 
 A line for each case: "ok   name", "FAIL name" and why, "skip name: needs package X". The
 last line is the sum, "N passed, N failed, N skipped". With CI=true a skip is a failure.
@@ -65,10 +66,12 @@ def run_case(case):
 
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-    if len(sys.argv) > 1:
-        kit.Build.dir = sys.argv[1]
+    words = sys.argv[1:]
+    if words and os.path.isdir(words[0]):
+        kit.Build.dir = words.pop(0)
     kit.Build.dir = os.path.abspath(kit.Build.dir)
-    words = sys.argv[2:]
+    if not os.path.exists(kit.Build.tool()):
+        sys.exit(f"run.py: {kit.Build.tool()} is not there: build it first")
     signal.signal(signal.SIGALRM, too_long)
 
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
