@@ -48,6 +48,7 @@ static void worker_free(struct soq__worker *w)
 	struct soq__engine *e = w->engine;
 
 	soq__overflow_unwatch(w);
+	soq__tsan_engine_closes(&once);
 	e->type->close(e);
 	free_wake(w);
 	soq__heap_done(&w->timers);
@@ -120,6 +121,7 @@ struct soq__worker *soq__worker_prefer(const struct soq__engine_type *type)
 	/* A choice that fails must not take the program down: any engine will do. */
 	if (soq__engine_open(&w->engine, type) < 0 && soq__engine_epoll.open(&w->engine) < 0)
 		die("out of memory for a thread's engine");
+	soq__tsan_engine_opened(&once);
 	soq__list_init(&w->ready);
 	soq__stack_pool_init(&w->stacks);
 	inbox_init(w);
