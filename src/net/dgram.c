@@ -2,6 +2,7 @@
 #include "net/dgram.h"
 #include <soquete/error.h>
 #include <soquete/sync.h>
+#include <soquete/time.h>
 #include "fiber/last_error.h"
 #include <arpa/inet.h>
 #include <assert.h>
@@ -63,7 +64,9 @@ static void dgram_opened(struct soq_dgram *d)
 	d->family = family_of(d);
 	if (d->family == AF_INET6)
 		soq__set_int(&d->socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	if (d->family == AF_INET)
+	/* A dual-stack socket too: only this tells which of our addresses stands for a
+	 * broadcast or multicast one. */
+	if (d->family == AF_INET6 || d->family == AF_INET)
 		soq__set_int(&d->socket, IPPROTO_IP, IP_PKTINFO, 1);
 }
 
@@ -315,11 +318,13 @@ static void read_control(struct soq_packet *p, struct msghdr *hdr)
 			struct in_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			memset(&p->local, 0, sizeof(p->local));
 			p->local.len = sizeof(p->local.in);
 			p->local.in.sin_family = AF_INET;
 			p->local.in.sin_addr = info.ipi_spec_dst;
 			p->ifindex = (unsigned)info.ipi_ifindex;
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+			p->local.len == 0) {
 			struct in6_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(c), sizeof(info));
@@ -450,6 +455,33 @@ void soq__dgram_end_send(struct soq_dgram *d)
 		soq_mutex_unlock(d->sending);
 }
 
+bool soq__dgram_is_blind(const struct soq_dgram *d, const struct soq_packet *p)
+{
+	return d->family == AF_UNIX && p->peer.len > 0;
+}
+
+int soq__dgram_pause(int64_t until_ns, int64_t *pause_ns)
+{
+	int64_t left = until_ns - soq_now();
+	int rc;
+
+	if (left <= 0)
+		return -ETIMEDOUT;
+	rc = soq_sleep(soq__min(*pause_ns, left));
+	*pause_ns = soq__min(2 * *pause_ns, SOQ__DGRAM_PAUSE_MOST_NS);
+	return rc;
+}
+
+static int64_t send_blindly(struct soq_dgram *d, struct soq__op *op)
+{
+	int64_t until_ns = soq__after(soq_now(), d->send_timeout_ns);
+	int64_t pause_ns = SOQ__DGRAM_PAUSE_FIRST_NS, n, rc = 0;
+
+	while ((n = soq__perform(op, 0)) == -ETIMEDOUT && rc == 0)
+		rc = soq__dgram_pause(until_ns, &pause_ns);
+	return n == -ETIMEDOUT && rc < 0 ? rc : n;
+}
+
 static ssize_t send_packet(struct soq_dgram *d, const struct soq_packet *p)
 {
 	struct soq__dgram_message m;
@@ -463,7 +495,8 @@ static ssize_t send_packet(struct soq_dgram *d, const struct soq_packet *p)
 		return (ssize_t)n;
 	soq__dgram_to_send(&m, p, 0);
 	soq__list_init(&op.node);
-	n = soq__perform(&op, d->send_timeout_ns);
+	n = soq__dgram_is_blind(d, p) ? send_blindly(d, &op)
+				      : soq__perform(&op, d->send_timeout_ns);
 	soq__dgram_end_send(d);
 	return (ssize_t)n;
 }

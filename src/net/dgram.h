@@ -45,6 +45,17 @@ void soq__dgram_to_send(
 int soq__dgram_begin_send(struct soq_dgram *d);
 void soq__dgram_end_send(struct soq_dgram *d);
 
+/* Whether nothing tells when there is room for a datagram again: poll(2) looks at the
+ * receiver's queue only where a Unix socket is connected to it. */
+bool soq__dgram_is_blind(const struct soq_dgram *d, const struct soq_packet *p);
+
+#define SOQ__DGRAM_PAUSE_FIRST_NS (200 * SOQ_US)
+#define SOQ__DGRAM_PAUSE_MOST_NS  (20 * SOQ_MS)
+
+/* Then wait for a while before asking anew. Suspends. @pause_ns  how long; becomes longer
+ * @return 0; -ETIMEDOUT, -ECANCELED */
+int soq__dgram_pause(int64_t until_ns, int64_t *pause_ns);
+
 /* As soq_dgram_open(); with @found_port as in struct soq__bind. */
 int soq__dgram_open(struct soq_dgram **ret, const char *endpoint, bool found_port);
 

@@ -3,6 +3,7 @@
  * Source: recvmmsg(2), sendmmsg(2), udp(7).
  */
 #include "net/dgram.h"
+#include <soquete/time.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -130,7 +131,8 @@ static int send_some(struct soq_dgram *d, const struct soq_packet *packets, unsi
 {
 	struct soq__dgram_message messages[BATCH_MAX];
 	struct mmsghdr headers[BATCH_MAX];
-	int64_t rc;
+	int64_t until_ns = soq__after(soq_now(), d->send_timeout_ns), rc;
+	int64_t pause_ns = SOQ__DGRAM_PAUSE_FIRST_NS;
 	int n;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -139,7 +141,8 @@ static int send_some(struct soq_dgram *d, const struct soq_packet *packets, unsi
 	}
 	while ((n = soq__type(d->worker)->send_many(&d->socket, headers, count)) == -EAGAIN ||
 		n == -EINTR) {
-		rc = wait_for(d, POLLOUT, d->send_timeout_ns);
+		rc = soq__dgram_is_blind(d, packets) ? soq__dgram_pause(until_ns, &pause_ns)
+						     : wait_for(d, POLLOUT, d->send_timeout_ns);
 		if (rc < 0)
 			return (int)rc;
 	}

@@ -160,11 +160,11 @@ static bool host_chars(struct slice host)
 static int parse_literal(struct soq_endpoint *e, struct slice inner, const char *text)
 {
 	const char *percent = memchr(inner.at, '%', inner.len);
-	struct slice zone = { inner.at, 0 };
 
 	if (percent) {
-		zone = (struct slice){ percent + 1,
+		struct slice zone = { percent + 1,
 			inner.len - (size_t)(percent + 1 - inner.at) };
+
 		inner.len = (size_t)(percent - inner.at);
 		if (!service_chars(zone) || copy(e->zone, sizeof(e->zone), zone) < 0)
 			return bad(text,

@@ -21,7 +21,7 @@ static int somaxconn(void)
 	int n = SOMAXCONN;
 
 	if (f) {
-		if (fscanf(f, "%d", &n) != 1)
+		if (fscanf(f, "%d", &n) != 1) /* NOLINT(cert-err34-c): the kernel's own text */
 			n = SOMAXCONN;
 		fclose(f);
 	}
