@@ -17,7 +17,7 @@ static rlim_t kernel_limit(void)
 	unsigned long n = DESCRIPTORS_WANTED;
 
 	if (f) {
-		if (fscanf(f, "%lu", &n) != 1)
+		if (fscanf(f, "%lu", &n) != 1) /* NOLINT(cert-err34-c): the kernel's own text */
 			n = DESCRIPTORS_WANTED;
 		fclose(f);
 	}

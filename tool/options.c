@@ -183,7 +183,7 @@ static int parse_long(const struct tool_command *command, char ***args, void *va
 		text++;
 	else if (o->argument && !(text = *++*args))
 		return missing_value(command, o);
-	return read_value(command, o, text, (char *)values + o->offset);
+	return read_value(command, o, o->argument ? text : "", (char *)values + o->offset);
 }
 
 /* Letters that follow one dash: `-kC`, `-w 5`, `-w5`. */
@@ -193,7 +193,7 @@ static int parse_letters(const struct tool_command *command, char ***args, void 
 
 	for (const char *at = **args + 1; *at && status == TOOL_GO_ON; at++) {
 		const struct tool_option *o = find_letter(command->options, *at);
-		const char *text = NULL;
+		const char *text = "";
 
 		if (!o && find_letter(common, *at))
 			return tool_print_help(command);

@@ -314,6 +314,8 @@ void soq__dgram_message(struct soq__dgram_message *m, void *data, size_t len)
 static void read_control(struct soq_packet *p, struct msghdr *hdr)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		/* The kernel wrote it, which clang's analyzer does not know. */
+		/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 

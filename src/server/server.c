@@ -149,7 +149,7 @@ static int keep_site(struct soq_server *server, struct soq__site *site, int rc)
 	if (rc == 0)
 		rc = site->listener ? soq_listener_addr(site->listener, &site->addr)
 				    : soq_dgram_addr(site->socket, &site->addr);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	site->scheme = e.scheme;
 	if (site->scheme == SOQ_SCHEME_FD && site->addr.len > 0)

@@ -67,7 +67,7 @@ TEST(http_chunked_bodies)
 		{ "10000000000000005\r\nhello\r\n", 413, "", NULL },
 		{ "00000000000000000\r\n", 413, "", NULL },
 	};
-	const char *rest;
+	const char *rest = NULL;
 	char body[64];
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
