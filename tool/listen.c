@@ -6,6 +6,7 @@
 #include "tool.h"
 #include "program.h"
 #include "relay.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,6 +52,8 @@ struct place {
 	struct soq_endpoint endpoint;
 	const char *text;
 	bool dgram;
+	struct soq_scope *scope; /* of what runs beside the clients */
+	bool has_path;		 /* there is a path, and it is ours to remove */
 };
 
 static void announce(enum soq_scheme scheme, const struct soq_addr *addr)
@@ -111,6 +114,7 @@ static int serve_programs(struct place *place)
 		rc = tool_fail_library(tool_listen.name, place->text, rc);
 		goto out;
 	}
+	tool_hold_signals();
 	if (!soq_server_endpoint(server, 0, &addr, &scheme))
 		announce(tool_scheme(&place->endpoint), &addr);
 	rc = soq_server_run(server);
@@ -151,7 +155,46 @@ static int become(struct soq_stream *peer, const struct place *place)
 		tool_listen.name, place->v->program, fd, &peer_addr, &local_addr);
 }
 
-static int serve_streams(const struct place *place)
+static bool is_ignored(int signal_number)
+{
+	struct sigaction action;
+
+	return !sigaction(signal_number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
+/* Remove the path that we listen at when a signal ends us, and end as it asks. */
+static void remove_path_on_signal(void *arg)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct place *place = arg;
+	/* nohup(1) wants us to outlive the terminal. */
+	int signal_number = soq_wait_signal(signals, is_ignored(SIGHUP) ? 2 : 3);
+	sigset_t set;
+
+	if (signal_number < 0)
+		return;
+	if (place->has_path)
+		unlink(place->endpoint.path);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+	sigemptyset(&set);
+	sigaddset(&set, signal_number);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Have the path removed also when a signal ends us. Called once it is ours, and before
+ * anybody is told so. Without memory for it, the path stays: the next one takes it over. */
+static void guard_path(struct place *place)
+{
+	const struct soq_endpoint *e = &place->endpoint;
+
+	place->has_path = (e->scheme == SOQ_SCHEME_UNIX || e->scheme == SOQ_SCHEME_UNIXGRAM) &&
+		e->path[0];
+	if (place->has_path && !soq_spawn(place->scope, remove_path_on_signal, place))
+		soq_yield(); /* it runs up to its wait */
+}
+
+static int serve_streams(struct place *place)
 {
 	const struct values *v = place->v;
 	struct soq_listen_options opt = { .unix_mode = v->unix_mode };
@@ -165,6 +208,7 @@ static int serve_streams(const struct place *place)
 	rc = soq_listen(&listener, place->text, &opt);
 	if (rc)
 		return tool_fail_library(tool_listen.name, place->text, rc);
+	guard_path(place);
 	if (!soq_listener_addr(listener, &addr))
 		announce(tool_scheme(&place->endpoint), &addr);
 	if (v->timeout_ns)
@@ -181,6 +225,7 @@ static int serve_streams(const struct place *place)
 		if (!v->keep) {
 			soq_listener_close(listener);
 			listener = NULL;
+			place->has_path = false;
 		}
 		if (v->program)
 			return become(peer, place);
@@ -211,7 +256,7 @@ static int answer_one(struct soq_dgram *d, const struct place *place)
 	return TOOL_DONE;
 }
 
-static int serve_dgrams(const struct place *place)
+static int serve_dgrams(struct place *place)
 {
 	struct tool_relay_options relay = relay_options(place);
 	struct soq_dgram *d;
@@ -224,6 +269,7 @@ static int serve_dgrams(const struct place *place)
 		return tool_fail_library(tool_listen.name, place->text, rc);
 	if (place->v->unix_mode && place->endpoint.scheme == SOQ_SCHEME_UNIXGRAM)
 		chmod(place->endpoint.path, place->v->unix_mode);
+	guard_path(place);
 	if (!soq_dgram_addr(d, &addr))
 		announce(tool_scheme(&place->endpoint), &addr);
 	if (place->v->program) {
@@ -236,37 +282,14 @@ static int serve_dgrams(const struct place *place)
 	return status;
 }
 
-/* Remove the path that we listen at when a signal ends us, and end as it asks. */
-static void remove_path_on_signal(void *arg)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	const struct place *place = arg;
-	int signal_number = soq_wait_signal(signals, 3);
-	sigset_t set;
-
-	if (signal_number < 0)
-		return;
-	unlink(place->endpoint.path);
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
-	sigemptyset(&set);
-	sigaddset(&set, signal_number);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
 static int serve_alone(struct place *place)
 {
-	const struct soq_endpoint *e = &place->endpoint;
-	struct soq_scope *scope;
-	int status, rc = soq_scope_open(&scope);
+	int status, rc = soq_scope_open(&place->scope);
 
-	if (!rc && (e->scheme == SOQ_SCHEME_UNIX || e->scheme == SOQ_SCHEME_UNIXGRAM) &&
-		e->path[0])
-		rc = soq_spawn(scope, remove_path_on_signal, place);
 	if (rc)
 		return tool_fail(tool_listen.name, "%s", soq_strerror(rc));
 	status = place->dgram ? serve_dgrams(place) : serve_streams(place);
-	soq_scope_close(scope);
+	soq_scope_close(place->scope);
 	return status;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "tool.h"
 #include "limits.h"
+#include "signals.h"
 #include "text.h"
 
 #include <errno.h>
@@ -303,6 +304,7 @@ static int serve(struct serve *s, char **operands)
 	status = add_all(s, operands);
 	if (status != TOOL_GO_ON)
 		return status;
+	tool_hold_signals();
 	status = print_endpoints(s);
 	if (status)
 		return status;

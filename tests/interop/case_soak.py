@@ -8,7 +8,7 @@ import struct
 import time
 
 from kit import (PATIENCE_S, Failure, Skip, address, both, case, check, check_eq, descriptors, dial,
-                 die_with_parent, eventually, memory_kib, need_engine, recv_exactly, serve)
+                 die_with_parent, eventually, memory_is_watched, memory_kib, need_engine, recv_exactly, serve)
 
 
 def raise_descriptors(wanted):
@@ -88,7 +88,7 @@ def soak_ten_thousand_clients(engine):
             check(descriptors(server.pid) >= 10000 or engine == "uring", "descriptors",
                   descriptors(server.pid))
             each = (memory_kib(server.pid) - before) / 10000
-            check(each < 24, "a client costs", each, "KiB")
+            check(each < 24 or not memory_is_watched(), "a client costs", each, "KiB")
         with dial(server.endpoints[0][1]) as s:
             s.sendall(b"still here")
             check_eq(recv_exactly(s, 10), b"still here")
@@ -132,7 +132,7 @@ def soak_connect_and_close(shape, count, engine):
         rounds(server.endpoints[0][1], count)
         fds_after, memory_after = steady(server)
         check_eq(fds_after, fds, "descriptors")
-        check(memory_after - memory < 512, "memory grew from", memory, "to", memory_after,
+        check(memory_after - memory < 512 or not memory_is_watched(), "memory grew from", memory, "to", memory_after,
               "KiB in", round(time.monotonic() - start), "s")
         with contextlib.closing(dial(server.endpoints[0][1])) as s:
             s.sendall(b"still here")
