@@ -80,6 +80,15 @@ static void use_all(void)
 	soq_event_free(event);
 }
 
+/* A fiber of the parent that wakes often; in the child it must never. */
+static void tick(void *arg)
+{
+	pid_t parent = getpid();
+
+	while (soq_sleep(50 * SOQ_US) == 0)
+		CHECK_EQ(getpid(), parent);
+}
+
 /* Fork; @child runs in the child, which then ends. @return its process */
 static pid_t fork_and(void (*child)(void))
 {
@@ -103,7 +112,7 @@ static void reap(pid_t pid)
 
 CONTRACT(fiber_fork_while_others_wait)
 {
-	struct soq_scope *scope = scope_open();
+	struct soq_scope *scope = scope_open(), *ticks = scope_open();
 	struct soq_event *event = event_new();
 	struct echo e[8];
 
@@ -113,6 +122,7 @@ CONTRACT(fiber_fork_while_others_wait)
 		CHECK_OK(soq_pair(e[i].pair));
 		CHECK_OK(soq_spawn(scope, echo, &e[i]));
 	}
+	CHECK_OK(soq_spawn(ticks, tick, NULL));
 	CHECK_OK(soq_spawn(scope, wait_for_event, event));
 	for (int round = 0; round < 5; round++) {
 		ROW("round %d", round);
@@ -120,6 +130,7 @@ CONTRACT(fiber_fork_while_others_wait)
 			echo_once(&e[i]);
 		reap(fork_and(use_all));
 	}
+	soq_scope_close(ticks);
 	soq_event_set(event);
 	for (int i = 0; i < 8; i++) {
 		CHECK_EQ(e[i].rounds, 5);
@@ -172,9 +183,13 @@ static void use_and_end(void)
 
 CONTRACT(fiber_fork_then_end_thread)
 {
+	struct soq_scope *scope = scope_open();
+
+	CHECK_OK(soq_spawn(scope, tick, NULL));
 	CHECK_OK(soq_sleep(1));
 	reap(fork_and(use_and_end));
-	CHECK_OK(soq_sleep(1));
+	CHECK_ERR(soq_thread_end(), -EBUSY);
+	soq_scope_close(scope);
 }
 
 /* A child of a child, from within a fiber of the child. */

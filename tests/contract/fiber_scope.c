@@ -211,13 +211,14 @@ static void close_own_while_cancelled(void *arg)
 
 	CHECK_OK(soq_spawn(scope, be_stubborn, &inner));
 	CHECK_ERR(soq_event_wait(s->event), -ECANCELED);
-	soq_scope_close(scope); /* heeds no cancellation: the inner one is over */
+	soq_deadline(soq_now());
+	soq_scope_close(scope); /* heeds neither: the inner one is over */
 	CHECK(inner.ended);
 	CHECK(soq_cancelled());
 	s->ended = true;
 }
 
-CONTRACT(fiber_scope_close_heeds_no_cancellation)
+CONTRACT(fiber_scope_close_heeds_nothing)
 {
 	struct soq_scope *scope = scope_open();
 	struct stubborn s = { event_new(), 0, 0, false };
@@ -341,22 +342,27 @@ CONTRACT(fiber_sleep_limits)
 	CHECK_ERR(soq_yield(), -ETIMEDOUT);
 }
 
+static void set_event(void *arg)
+{
+	soq_event_set(arg);
+}
+
 /* A timer that a former, nearer deadline has left behind rings nobody. */
 CONTRACT(fiber_deadline_moved_later)
 {
 	struct soq_scope *scope = scope_open();
 	struct soq_event *e = event_new();
-	int64_t former;
+	int64_t former, at_ns;
 
 	for (int i = 0; i < 20; i++) {
 		former = soq_deadline(soq_now() + 200 * SOQ_US);
-		CHECK_OK(soq_spawn(scope, wait_for_event, e));
-		soq_yield(); /* it waits, or is late already: either will do */
-		soq_event_set(e);
-		soq_event_wait(e);
+		CHECK_OK(soq_spawn(scope, set_event, e));
+		soq_event_wait(e); /* woken before its deadline, as a rule */
 		soq_event_reset(e);
 		soq_deadline_restore(former);
-		CHECK_OK(soq_sleep(400 * SOQ_US));
+		at_ns = soq_now() + 400 * SOQ_US;
+		CHECK_OK(soq_sleep_until(at_ns));
+		CHECK(soq_now() >= at_ns);
 		CHECK_OK(soq_scope_wait(scope));
 	}
 	soq_scope_close(scope);

@@ -146,6 +146,51 @@ CONTRACT(fiber_wait_fd_reused_number)
 	soq_scope_close(scope);
 }
 
+/* A wait that was cancelled leaves nothing behind that points to its fiber's stack. */
+static void cover_stack(void *arg)
+{
+	volatile char cover[32768];
+
+	for (size_t i = 0; i < sizeof cover; i++)
+		cover[i] = 0x5a;
+	CHECK_ERR(soq_event_wait(arg), -ECANCELED);
+	for (size_t i = 0; i < sizeof cover; i++)
+		CHECK_EQ(cover[i], 0x5a);
+}
+
+CONTRACT(fiber_wait_fd_cancelled_is_forgotten)
+{
+	struct soq_scope *scope = scope_open(), *next = scope_open();
+	struct soq_event *event = event_new();
+	unsigned ready = 0;
+	struct watch w[8];
+	int fds[8][2];
+
+	for (int i = 0; i < 8; i++) {
+		CHECK_EQ(pipe2(fds[i], O_CLOEXEC), 0);
+		w[i] = (struct watch){ fds[i][0], POLLIN, 1, &ready };
+		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+	}
+	CHECK_OK(soq_yield());
+	CHECK_OK(soq_yield());
+	soq_scope_close(scope);
+	for (int i = 0; i < 8; i++) {
+		CHECK_ERR(w[i].rc, -ECANCELED);
+		CHECK_OK(soq_spawn(next, cover_stack, event)); /* on the former's stack */
+	}
+	CHECK_OK(soq_yield());
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(write(fds[i][1], "x", 1), 1);
+	CHECK_OK(soq_sleep(SOQ_US));
+	CHECK_OK(soq_yield());
+	soq_scope_close(next);
+	soq_event_free(event);
+	for (int i = 0; i < 8; i++) {
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+}
+
 struct signal_wait {
 	int signals[2];
 	size_t count;
