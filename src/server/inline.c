@@ -21,6 +21,7 @@ struct watch {
 	bool draining;
 	bool idle;    /* between two requests */
 	bool pending; /* the operation is the engine's */
+	bool ending;  /* whatever is seen now is seen too late */
 };
 
 void soq__apply_limits(const struct soq_server *server, struct soq_stream *s)
@@ -51,7 +52,7 @@ static void stop_seen(struct soq__op *op)
 	struct watch *w = op->owner;
 
 	w->pending = false;
-	if (op->result < 0)
+	if (op->result < 0 || w->ending)
 		return;
 	if (w->draining || w->idle)
 		soq__fiber_cancel(w->fiber);
@@ -93,6 +94,7 @@ static void watch_end(struct watch *w)
 	struct soq__engine *e = w->worker->engine;
 
 	w->fiber->draining = NULL;
+	w->ending = true;
 	if (!w->pending)
 		return;
 	e->type->cancel(e, &w->op);

@@ -212,28 +212,44 @@ static void cancel_main(void *arg)
 	soq_event_set(lane->changed);
 }
 
+/* The second stop, whoever has called for the first. */
+static void stop_at_once(struct soq_server *server)
+{
+	while (atomic_load(&server->stops) < 2)
+		soq_server_stop(server);
+}
+
 static void cancel_clients(struct soq__lane *lane)
 {
 	unsigned left = atomic_load(&lane->clients);
+	struct soq__fiber *f = soq__current();
+	bool cancelled = f->cancelled;
 
 	soq__log(lane->server, "stop: %u %s cancelled", left, left == 1 ? "client" : "clients");
 	lane->cancelled = false;
-	if (atomic_load(&lane->server->stops) < 2) /* threads and processes wait for it */
-		soq_server_stop(lane->server);
+	stop_at_once(lane->server); /* threads and processes wait for it */
 	soq__clients_cancel(lane);
-	if (await_clients(lane, soq_now() + KILL_AFTER_NS))
-		return;
-	soq__processes_kill(lane);
-	soq__current()->shielded = true;
-	await_clients(lane, SOQ_NEVER);
-	soq__current()->shielded = false;
+	/* What brought us here must not take the clients' time to heed it away. */
+	f->cancelled = false;
+	if (!await_clients(lane, soq_now() + KILL_AFTER_NS)) {
+		soq__processes_kill(lane);
+		f->shielded = true;
+		await_clients(lane, SOQ_NEVER);
+		f->shielded = false;
+	}
+	f->cancelled |= cancelled;
+}
+
+static bool was_stopped_twice(const struct soq__lane *lane)
+{
+	return atomic_load(&lane->server->stops) >= 2;
 }
 
 /* Let the requests in flight end, or cancel them. @return 0, -ETIMEDOUT */
 static int drain(struct soq__lane *lane, int64_t grace_ns)
 {
+	bool had_clients = atomic_load(&lane->clients) > 0, all_gone;
 	struct soq_scope *scope;
-	bool all_gone;
 
 	if (soq_scope_open(&scope) < 0 || soq_spawn(scope, cancel_main, lane) < 0)
 		lane->cancelled = true; /* no memory to be patient with */
@@ -242,7 +258,8 @@ static int drain(struct soq__lane *lane, int64_t grace_ns)
 	soq_scope_close(scope);
 	if (!all_gone)
 		cancel_clients(lane);
-	return all_gone ? 0 : -ETIMEDOUT;
+	/* Threads and processes may have heeded the second stop before we did. */
+	return all_gone && !(had_clients && was_stopped_twice(lane)) ? 0 : -ETIMEDOUT;
 }
 
 /* Serve until a stop. @return 0, or why the calling fiber wants to leave at once */
@@ -296,6 +313,8 @@ static int end(struct soq__lane *lane, int reason)
 
 	f->deadline_ns = SOQ_NEVER;
 	f->cancelled = false;
+	if (reason < 0)
+		stop_at_once(lane->server);
 	stop_accepting(lane);
 	rc = drain(lane, reason < 0 ? 0 : lane->server->opt.grace_ns);
 	f->deadline_ns = deadline_ns;

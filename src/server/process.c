@@ -77,8 +77,13 @@ void soq__processes_kill(struct soq__lane *lane)
 
 _Noreturn static void child_main(struct soq__lane *lane, void (*main)(void *), void *arg)
 {
+	struct soq__fiber *f = soq__current();
 	sigset_t stops;
 
+	/* The acceptor's cancellation is not the client's: a stop may have come between its
+	 * accept and here. */
+	f->cancelled = false;
+	f->deadline_ns = SOQ_NEVER;
 	sigemptyset(&stops);
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);

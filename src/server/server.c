@@ -314,9 +314,11 @@ static int run_lanes(struct soq_server *server)
 		soq_server_stop(server);
 	else
 		rc = soq__lane_run(server, 0);
-	/* If this lane ended by itself, the others must follow. */
+	/* If this lane ended by itself, the others must follow; if it was stopped, they have
+	 * heard of it, and once more would cut their drain short. */
 	if (threads) {
-		soq_server_stop(server);
+		if (atomic_load(&server->stops) == 0)
+			soq_server_stop(server);
 		rc = join_lanes(threads, others, rc);
 	}
 	free(threads);

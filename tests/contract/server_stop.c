@@ -1,0 +1,332 @@
+/* server_stop.c - draining: what is begun ends, what is idle is closed, nothing new comes;
+ * and what does not end in time is cancelled.
+ */
+#include "contract/server.h"
+
+#include <pthread.h>
+
+#define LOCAL "tcp://127.0.0.1:0"
+
+static struct plan plan_of(soq_handler *handler)
+{
+	counters_open();
+	return (struct plan){ .sites = { { .endpoint = LOCAL, .handler = handler } },
+		.opt = { .shape = the_shape() } };
+}
+
+/* The request is in flight until the gate opens. The reply tells whether that was during a
+ * drain. */
+static int wait_at_the_gate(struct soq_stream *peer, void *arg)
+{
+	char line[64];
+	ssize_t n = soq_recv_line(peer, line, sizeof(line));
+	bool was_draining = false;
+
+	(void)arg;
+	if (n < 0)
+		return SOQ_DONE;
+	atomic_fetch_add(&counters->began, 1);
+	while (!atomic_load(&counters->gate)) {
+		if (soq_sleep(500 * SOQ_US) < 0)
+			return -ECANCELED;
+		if (soq_draining() && !was_draining)
+			atomic_fetch_add(&counters->draining, 1);
+		was_draining |= soq_draining();
+	}
+	soq_send_text(peer, was_draining ? "drained\n" : "done\n");
+	return SOQ_AGAIN;
+}
+
+static void expect_end(struct soq_stream *s)
+{
+	char byte;
+	ssize_t n = soq_recv(s, &byte, 1);
+
+	CHECK(n == 0 || n == -ECONNRESET);
+	soq_close(s);
+}
+
+CONTRACT_SHAPES(stop_lets_a_request_end)
+{
+	struct plan plan = plan_of(wait_at_the_gate);
+	struct soq_stream *busy, *idle = NULL, *late;
+	struct remote r;
+	char line[32];
+
+	plan.opt.grace_ns = 600 * SOQ_S;
+	remote_start(&r, &plan);
+	if (test_shape() != TEST_ITERATIVE) { /* one between two requests */
+		atomic_store(&counters->gate, 1);
+		idle = remote_connect(&r, 0);
+		CHECK_EQ(soq_send_text(idle, "x\n"), 2);
+		CHECK_OK(soq_recv_line(idle, line, sizeof(line)));
+		CHECK_STR(line, "done");
+		atomic_store(&counters->gate, 0);
+	}
+	atomic_store(&counters->began, 0);
+	busy = remote_connect(&r, 0);
+	CHECK_EQ(soq_send_text(busy, "x\n"), 2);
+	EVENTUALLY(atomic_load(&counters->began) == 1);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	EVENTUALLY(atomic_load(&counters->draining) == 1);
+	if (idle)
+		expect_end(idle); /* while the other is still busy */
+	while (soq_connect(&late, r.endpoints[0]) == 0)
+		soq_close(late); /* until the listener is closed */
+	atomic_store(&counters->gate, 1);
+	CHECK_OK(soq_recv_line(busy, line, sizeof(line)));
+	CHECK_STR(line, "drained");
+	expect_end(busy); /* although its handler said SOQ_AGAIN */
+	remote_end(&r, 0);
+}
+
+CONTRACT_SHAPES(stop_without_clients)
+{
+	struct plan plan = plan_of(echo_lines);
+	struct remote r;
+
+	remote_start(&r, &plan);
+	remote_stop(&r); /* perhaps before it runs */
+	remote_start(&r, &plan);
+	expect_service(&r, 0);
+	remote_stop(&r);
+}
+
+static int sleep_for_ever(struct soq_stream *peer, void *arg)
+{
+	int rc;
+
+	(void)arg;
+	atomic_fetch_add(&counters->began, 1);
+	do {
+		if (soq_draining())
+			atomic_store(&counters->draining, 1);
+		rc = soq_sleep(SOQ_MS);
+	} while (rc == 0);
+	atomic_fetch_add(rc == -ECANCELED ? &counters->cancelled : &counters->failed, 1);
+	/* A cancelled handler cannot cling to its peer. */
+	CHECK_ERR(soq_send_text(peer, "x"), -ECANCELED);
+	return SOQ_DONE;
+}
+
+static void hold_clients(struct remote *r, struct soq_stream *clients[], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		clients[i] = remote_connect(r, 0);
+	EVENTUALLY(atomic_load(&counters->began) == count);
+}
+
+CONTRACT_SHAPES(stop_cancels_when_the_grace_is_over)
+{
+	unsigned count = test_shape() == TEST_ITERATIVE ? 1 : 3;
+	struct plan plan = plan_of(sleep_for_ever);
+	struct soq_stream *clients[3];
+	struct remote r;
+
+	plan.opt.grace_ns = 5 * SOQ_MS;
+	remote_start(&r, &plan);
+	hold_clients(&r, clients, count);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	for (unsigned i = 0; i < count; i++)
+		expect_end(clients[i]);
+	remote_await_log(&r, "cancelled");
+	remote_end(&r, -ETIMEDOUT);
+	CHECK_EQ(atomic_load(&counters->cancelled), count);
+}
+
+CONTRACT_SHAPES(stop_twice_cancels_at_once)
+{
+	unsigned count = test_shape() == TEST_ITERATIVE ? 1 : 3;
+	struct plan plan = plan_of(sleep_for_ever);
+	struct soq_stream *clients[3];
+	struct remote r;
+
+	plan.opt.grace_ns = 600 * SOQ_S;
+	remote_start(&r, &plan);
+	hold_clients(&r, clients, count);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	EVENTUALLY(atomic_load(&counters->draining));
+	CHECK_EQ(atomic_load(&counters->cancelled), 0);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	for (unsigned i = 0; i < count; i++)
+		expect_end(clients[i]);
+	remote_end(&r, -ETIMEDOUT);
+	CHECK_EQ(atomic_load(&counters->cancelled), count);
+}
+
+/* Whoever runs the server can be cancelled like anybody else, and takes it with him. */
+CONTRACT_SHAPES(stop_by_cancelling_the_run)
+{
+	struct plan plan = plan_of(sleep_for_ever);
+	struct soq_stream *client;
+	struct remote r;
+
+	plan.cancel = true;
+	plan.opt.grace_ns = 600 * SOQ_S;
+	remote_start(&r, &plan);
+	client = remote_connect(&r, 0);
+	expect_end(client);
+	remote_end(&r, -ECANCELED);
+	CHECK_EQ(atomic_load(&counters->cancelled), 1);
+}
+
+/* A handler that heeds no cancellation: a process is killed for it, a thread or a fiber is
+ * waited for. */
+_Noreturn static int heed_nothing(struct soq_stream *peer, void *arg)
+{
+	(void)peer, (void)arg;
+	atomic_fetch_add(&counters->began, 1);
+	for (;;)
+		pause();
+}
+
+CONTRACT(stop_kills_a_process_that_heeds_nothing)
+{
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = heed_nothing } },
+		.opt = { .shape = SOQ_SHAPE_PROCESS, .grace_ns = SOQ_MS } };
+	struct soq_stream *client;
+	struct remote r;
+
+	counters_open();
+	remote_start(&r, &plan);
+	hold_clients(&r, &client, 1);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	expect_end(client);
+	remote_end(&r, -ETIMEDOUT);
+}
+
+/* Who has connected before the stop is served, though nobody had accepted him. */
+CONTRACT_SHAPES(stop_serves_the_backlog)
+{
+	enum { CLIENTS = 5 };
+	struct soq_server_options opt = { .shape = the_shape() };
+	struct soq_stream *clients[CLIENTS];
+	struct soq_server *server;
+	struct soq_addr addr;
+	char text[64], line[64];
+
+	if (test_shape() == TEST_ITERATIVE)
+		SKIP("an iterative server would keep its stop waiting for each of them");
+	CHECK_OK(soq_server_new(&server, &opt));
+	CHECK_OK(soq_server_listen(server, LOCAL, echo_a_line, NULL));
+	CHECK_OK(soq_server_endpoint(server, 0, &addr, NULL));
+	soq_addr_endpoint(text, sizeof(text), SOQ_SCHEME_TCP, &addr);
+	for (int i = 0; i < CLIENTS; i++) {
+		CHECK_OK(soq_connect(&clients[i], text));
+		CHECK_EQ(soq_send_text(clients[i], "last\n"), 5);
+		CHECK_OK(soq_shutdown(clients[i]));
+	}
+	soq_server_stop(server);
+	CHECK_OK(soq_server_run(server));
+	for (int i = 0; i < CLIENTS; i++) {
+		CHECK_EQ(soq_recv_line(clients[i], line, sizeof(line)), 4);
+		CHECK_ERR(soq_recv_line(clients[i], line, sizeof(line)), -ENODATA);
+		soq_close(clients[i]);
+	}
+	CHECK_EQ(soq_server_clients(server), 0);
+	soq_server_free(server);
+}
+
+/* ---- several workers ---- */
+
+/* Only what the second worker serves takes its time. */
+static int second_worker_waits(struct soq_stream *peer, void *arg)
+{
+	char byte;
+
+	if (gettid() == getpid())
+		return SOQ_DONE;
+	soq_unrecv(peer, "\n", 1);
+	soq_send_text(peer, "begun\n");
+	if (wait_at_the_gate(peer, arg) == SOQ_AGAIN)
+		soq_recv(peer, &byte, 1);
+	return SOQ_DONE;
+}
+
+/* A worker that has no clients left must not end the others' grace. */
+CONTRACT(stop_waits_for_every_worker)
+{
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = second_worker_waits } },
+		.opt = { .workers = 2, .grace_ns = 600 * SOQ_S } };
+	struct soq_stream *s;
+	struct remote r;
+	char line[32];
+
+	counters_open();
+	remote_start(&r, &plan);
+	for (;;) { /* until the second worker has one */
+		s = remote_connect(&r, 0);
+		if (soq_recv_line(s, line, sizeof(line)) > 0)
+			break;
+		soq_close(s);
+	}
+	EVENTUALLY(atomic_load(&counters->began) == 1);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	EVENTUALLY(atomic_load(&counters->draining) == 1);
+	/* Long enough for the first worker to have ended, were it to take the other along. */
+	CHECK_OK(soq_sleep(20 * SOQ_MS));
+	atomic_store(&counters->gate, 1);
+	CHECK_OK(soq_recv_line(s, line, sizeof(line)));
+	CHECK_STR(line, "drained");
+	soq_close(s);
+	remote_end(&r, 0);
+}
+
+CONTRACT(stop_twice_with_several_workers)
+{
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever } },
+		.opt = { .workers = 3, .grace_ns = 600 * SOQ_S } };
+	struct soq_stream *clients[12];
+	struct remote r;
+
+	counters_open();
+	remote_start(&r, &plan);
+	hold_clients(&r, clients, 12);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	EVENTUALLY(atomic_load(&counters->draining));
+	CHECK_OK(kill(r.pid, SIGTERM));
+	for (int i = 0; i < 12; i++)
+		expect_end(clients[i]);
+	remote_end(&r, -ETIMEDOUT);
+	CHECK_EQ(atomic_load(&counters->cancelled), 12);
+}
+
+CONTRACT(stop_by_cancelling_a_run_with_several_workers)
+{
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever } },
+		.opt = { .workers = 3, .grace_ns = 600 * SOQ_S },
+		.cancel = true };
+	struct soq_stream *clients[12];
+	struct remote r;
+
+	counters_open();
+	remote_start(&r, &plan);
+	for (int i = 0; i < 12; i++)
+		if (soq_connect(&clients[i], r.endpoints[0]) < 0)
+			clients[i] = NULL;
+	for (int i = 0; i < 12; i++)
+		if (clients[i])
+			expect_end(clients[i]);
+	remote_end(&r, -ECANCELED);
+	CHECK_EQ(atomic_load(&counters->cancelled), atomic_load(&counters->began));
+}
+
+static void *stop_from_a_thread(void *arg)
+{
+	soq_server_stop(arg);
+	return NULL;
+}
+
+CONTRACT_SHAPES(stop_by_another_thread)
+{
+	struct soq_server_options opt = { .shape = the_shape() };
+	struct soq_server *server;
+	pthread_t thread;
+
+	CHECK_OK(soq_server_new(&server, &opt));
+	CHECK_OK(soq_server_listen(server, LOCAL, echo_lines, NULL));
+	CHECK_EQ(pthread_create(&thread, NULL, stop_from_a_thread, server), 0);
+	CHECK_OK(soq_server_run(server));
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	soq_server_free(server);
+}
