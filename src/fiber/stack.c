@@ -22,6 +22,7 @@
 
 #define NO_ADVICE   0x7fff /* no kernel's */
 #define SLAB_STACKS 32
+#define COLOUR_STEP 128 /* bytes: two cache lines, which are fetched together */
 #define WARM_MAX    64
 
 struct soq__stack_class {
@@ -82,13 +83,21 @@ static void slab_free(struct slab *slab)
 	free(slab);
 }
 
+/* From one stack to the next. Were it a power of two, the tops of all stacks, which are what
+ * is touched of them, would compete for the same few sets of the caches. One page more makes
+ * them differ, and within that page each stack begins at another line. */
+static size_t stride(const struct soq__stack_class *class)
+{
+	return class->size + soq__page_size();
+}
+
 static struct slab *slab_new(struct soq__stack_class *class)
 {
 	struct slab *slab = calloc(1, sizeof(*slab));
 
 	if (!slab)
 		return NULL;
-	slab->bytes = class->size * SLAB_STACKS;
+	slab->bytes = stride(class) * SLAB_STACKS;
 	slab->base = mmap(NULL, slab->bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (slab->base == MAP_FAILED) {
@@ -111,14 +120,14 @@ static bool grow(struct soq__stack_class *class)
 		return false;
 	for (size_t i = 0; i < SLAB_STACKS; i++) {
 		struct soq__stack *stack = &slab->stacks[i];
-		char *base = slab->base + i * class->size;
+		char *base = slab->base + i * stride(class);
 
 		soq__list_init(&stack->node);
 		if (!guard(base))
 			break;
 		stack->class = class;
 		stack->low = base + soq__page_size();
-		stack->high = base + class->size;
+		stack->high = base + class->size + i * COLOUR_STEP;
 		soq__annotate_stack_begin(stack);
 		soq__list_append(&class->cold, &stack->node);
 		any = true;
