@@ -109,22 +109,32 @@ static int cannot_watch(pid_t pid)
 	return rc;
 }
 
-static int run(
-	struct soq__lane *lane, void (*main)(void *), void *arg, const struct soq_addr *peer)
+/* @fd  what only the child needs, or -1: closed here, and before the child's pidfd is
+ *      opened, or the last free descriptor would be taken by the client and its child
+ *      could not be watched */
+static int run(struct soq__lane *lane, void (*main)(void *), void *arg, int fd,
+	const struct soq_addr *peer)
 {
 	struct child *c = calloc(1, sizeof(*c));
-	int pidfd;
+	int pidfd = -1, rc;
 
-	if (!c)
+	if (!c) {
+		if (fd >= 0)
+			soq__close_fd(fd);
 		return -ENOMEM;
+	}
 	fflush(NULL); /* or the child would write out what the parent has buffered */
 	c->pid = fork();
 	if (c->pid == 0)
 		child_main(lane, main, arg);
-	pidfd = c->pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, c->pid, 0);
-	if (pidfd < 0) {
-		int rc = c->pid < 0 ? -errno : cannot_watch(c->pid);
-
+	rc = c->pid < 0 ? -errno : 0;
+	if (fd >= 0)
+		soq__close_fd(fd);
+	if (rc == 0) {
+		pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+		rc = pidfd < 0 ? cannot_watch(c->pid) : 0;
+	}
+	if (rc < 0) {
 		free(c);
 		return rc;
 	}
@@ -140,7 +150,7 @@ static int run(
 
 int soq__process_run(struct soq__lane *lane, void (*main)(void *), void *arg)
 {
-	return run(lane, main, arg, NULL);
+	return run(lane, main, arg, -1, NULL);
 }
 
 static void guest_main(void *arg)
@@ -152,8 +162,6 @@ int soq__process_start(struct soq__lane *lane, const struct soq__site *site, int
 	const struct soq_addr *peer)
 {
 	struct soq__guest guest = { lane->server, NULL, site, fd, *peer };
-	int rc = run(lane, guest_main, &guest, peer);
 
-	soq__close_fd(fd);
-	return rc;
+	return run(lane, guest_main, &guest, fd, peer);
 }

@@ -1,0 +1,188 @@
+/* server_dgrams.c - datagram handlers in every shape. */
+#include "contract/server.h"
+
+static int echo_dgram(struct soq_dgram *d, const struct soq_packet *request, void *arg)
+{
+	ssize_t n = soq_reply(d, request, request->data, request->len);
+
+	(void)arg;
+	return n < 0 ? (int)n : SOQ_DONE;
+}
+
+static struct plan plan_of(const char *endpoint, soq_dgram_handler *handler)
+{
+	counters_open();
+	return (struct plan){ .sites = { { .endpoint = endpoint, .dgram = handler } },
+		.opt = { .shape = the_shape() } };
+}
+
+static struct soq_dgram *client_of(const char *endpoint)
+{
+	struct soq_dgram *d;
+
+	CHECK_OK(soq_dgram_connect(&d, endpoint));
+	soq_dgram_set_recv_timeout(d, 30 * SOQ_S);
+	return d;
+}
+
+static void ask(struct soq_dgram *d, size_t len)
+{
+	static char bytes[60000], back[60001];
+
+	pattern_fill(bytes, len, len);
+	CHECK_EQ(soq_sendto(d, bytes, len, NULL), len);
+	CHECK_EQ(soq_recvfrom(d, back, sizeof(back), NULL), len);
+	CHECK_MEM(back, bytes, len);
+}
+
+CONTRACT_SHAPES(dgrams_echo)
+{
+	static const size_t lengths[] = { 1, 0, 512, 1500, 60000 };
+	struct plan plan = plan_of("udp://:0", echo_dgram);
+	struct soq_dgram *d;
+	char text[160];
+	struct remote r;
+
+	snprintf(text, sizeof(text), "unixgram://%s/grams", test_dir());
+	plan.sites[1] = (struct site){ .endpoint = text, .dgram = echo_dgram };
+	plan.sites[2] = (struct site){ .endpoint = "tcp://127.0.0.1:0", .handler = echo_lines };
+	remote_start(&r, &plan);
+	for (int i = 0; i < 4; i++) {
+		static const char *const hosts[] = { "127.0.0.1", "127.0.0.3", "[::1]" };
+		char endpoint[64];
+
+		if (i == 2 && !have_ipv6())
+			continue;
+		if (i < 3)
+			snprintf(endpoint, sizeof(endpoint), "udp://%s:%u", hosts[i],
+				soq_addr_port(&r.addrs[0]));
+		d = client_of(i < 3 ? endpoint : r.endpoints[1]);
+		for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+			ROW("%zu bytes to %s", lengths[k], i < 3 ? hosts[i] : "unix");
+			ask(d, lengths[k]);
+		}
+		soq_dgram_close(d);
+	}
+	expect_service(&r, 2); /* beside each other */
+	remote_stop(&r);
+	CHECK(access(text + strlen("unixgram://"), F_OK) < 0);
+}
+
+static int slow_or_echo(struct soq_dgram *d, const struct soq_packet *request, void *arg)
+{
+	if (request->len > 0 && *(char *)request->data == 's') {
+		atomic_fetch_add(&counters->began, 1);
+		while (!atomic_load(&counters->gate)) {
+			if (soq_sleep(SOQ_MS) < 0)
+				return -ECANCELED;
+			if (soq_draining())
+				atomic_store(&counters->draining, 1);
+		}
+	}
+	return echo_dgram(d, request, arg);
+}
+
+/* A handler that takes its time keeps the others waiting only in an iterative server. And
+ * a stop lets it end and reply. */
+CONTRACT_SHAPES(dgrams_overlap_and_drain)
+{
+	struct plan plan = plan_of("udp://127.0.0.1:0", slow_or_echo);
+	struct soq_dgram *slow, *quick;
+	struct remote r;
+	char buf[8];
+
+	plan.opt.grace_ns = 600 * SOQ_S;
+	remote_start(&r, &plan);
+	slow = client_of(r.endpoints[0]);
+	quick = client_of(r.endpoints[0]);
+	CHECK_EQ(soq_sendto(slow, "slow", 4, NULL), 4);
+	EVENTUALLY(atomic_load(&counters->began) == 1);
+	if (test_shape() != TEST_ITERATIVE)
+		ask(quick, 100);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	EVENTUALLY(atomic_load(&counters->draining));
+	atomic_store(&counters->gate, 1);
+	CHECK_EQ(soq_recvfrom(slow, buf, sizeof(buf), NULL), 4);
+	soq_dgram_close(slow);
+	soq_dgram_close(quick);
+	remote_end(&r, 0);
+}
+
+CONTRACT_SHAPES(dgrams_cancelled)
+{
+	struct plan plan = plan_of("udp://127.0.0.1:0", slow_or_echo);
+	struct soq_dgram *slow;
+	struct remote r;
+
+	plan.opt.grace_ns = SOQ_MS;
+	remote_start(&r, &plan);
+	slow = client_of(r.endpoints[0]);
+	CHECK_EQ(soq_sendto(slow, "slow", 4, NULL), 4);
+	EVENTUALLY(atomic_load(&counters->began) == 1);
+	CHECK_OK(kill(r.pid, SIGTERM));
+	remote_end(&r, -ETIMEDOUT);
+	soq_dgram_close(slow);
+}
+
+static int fail_or_echo(struct soq_dgram *d, const struct soq_packet *request, void *arg)
+{
+	if (request->len == 4)
+		return soq_sleep(600 * SOQ_S);
+	return echo_dgram(d, request, arg);
+}
+
+CONTRACT_SHAPES(dgrams_request_time)
+{
+	struct plan plan = plan_of("udp://127.0.0.1:0", fail_or_echo);
+	struct soq_dgram *d;
+	struct remote r;
+
+	plan.opt.request_timeout_ns = 5 * SOQ_MS;
+	remote_start(&r, &plan);
+	d = client_of(r.endpoints[0]);
+	CHECK_EQ(soq_sendto(d, "fail", 4, NULL), 4);
+	remote_await_log(&r, soq_strerror(-ETIMEDOUT));
+	ask(d, 10);
+	soq_dgram_close(d);
+	remote_stop(&r);
+}
+
+/* Replies that a closed port refuses are no trouble of the server's. */
+CONTRACT_SHAPES(dgrams_to_clients_that_are_gone)
+{
+	struct plan plan = plan_of("udp://127.0.0.1:0", echo_dgram);
+	struct soq_dgram *d;
+	struct remote r;
+
+	remote_start(&r, &plan);
+	for (int i = 0; i < 20; i++) {
+		d = client_of(r.endpoints[0]);
+		CHECK_EQ(soq_sendto(d, "x", 1, NULL), 1);
+		soq_dgram_close(d);
+	}
+	d = client_of(r.endpoints[0]);
+	ask(d, 10);
+	soq_dgram_close(d);
+	remote_stop(&r);
+}
+
+CONTRACT(dgrams_by_several_workers)
+{
+	struct plan plan = plan_of("udp://127.0.0.1:0", echo_dgram);
+	struct soq_server *other;
+	struct remote r;
+
+	plan.opt.shape = SOQ_SHAPE_FIBER;
+	plan.opt.workers = 3;
+	remote_start(&r, &plan);
+	for (int i = 0; i < 50; i++) {
+		struct soq_dgram *d = client_of(r.endpoints[0]);
+
+		ask(d, 100);
+		soq_dgram_close(d);
+	}
+	CHECK_OK(soq_server_new(&other, &plan.opt));
+	CHECK_ERR(soq_server_bind(other, r.endpoints[0], echo_dgram, NULL), -EADDRINUSE);
+	soq_server_free(other);
+	remote_stop(&r);
+}
