@@ -59,9 +59,9 @@ struct soq__op {
 
 struct soq__engine {
 	const struct soq__engine_type *type;
-	/* Set by the scheduler before each submit: nobody else is ready to run, so nothing is
-	 * gained by waiting to submit several operations at once. */
-	bool alone;
+	/* Set by the scheduler before each submit: better done at once, if it can be, than
+	 * submitted together with what others have. */
+	bool at_once;
 };
 
 /* Addresses found for a name. */

@@ -213,6 +213,20 @@ static void prepare_readiness(struct engine *e, struct soq__op *op)
 	op->refs++;
 }
 
+/* What a result has taught about the socket. @flags  of its completion */
+static void learn(struct soq__op *op, unsigned flags)
+{
+	struct soq__socket *s = op->socket;
+	bool drained = op->result == -EAGAIN ||
+		(op->result > 0 && (size_t)op->result < op->len &&
+			!(flags & IORING_CQE_F_SOCK_NONEMPTY));
+
+	if (op->code == SOQ__OP_POLL)
+		s->state &= (uint8_t)~DRAINED;
+	else if (op->code == SOQ__OP_RECV && (op->result > 0 || drained))
+		s->state = drained ? s->state | DRAINED : s->state & (uint8_t)~DRAINED;
+}
+
 /* Readiness and accepts know no MSG_DONTWAIT: look first. @return true when ready */
 static bool ready_now(struct soq__op *op)
 {
@@ -226,30 +240,47 @@ static bool ready_now(struct soq__op *op)
 	return op->result > 0;
 }
 
-/* A send seldom has to wait. With nothing to batch it with, a system call of its own costs
- * less than a trip through the ring and back. @return true when it is complete */
-static bool send_now(struct soq__op *op)
+/* A send seldom has to wait, nor a receive of what was reported to be there. With nothing to
+ * batch it with, or with a stack to be left, a system call of its own costs less than a trip
+ * through the ring and back. @return true when it is complete */
+static bool try_now(struct soq__op *op)
 {
+	int fd = op->socket->fd, flags = op->flags | MSG_DONTWAIT;
 	ssize_t n;
 
-	do
-		n = op->code == SOQ__OP_SEND
-			? send(op->socket->fd, op->buf, op->len, op->flags | MSG_DONTWAIT)
-			: sendmsg(op->socket->fd, op->msg, op->flags | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	do {
+		if (op->code == SOQ__OP_RECV)
+			n = recv(fd, op->buf, op->len, flags);
+		else if (op->code == SOQ__OP_SEND)
+			n = send(fd, op->buf, op->len, flags);
+		else
+			n = sendmsg(fd, op->msg, flags);
+	} while (n < 0 && errno == EINTR);
 	op->result = n < 0 ? -errno : n;
+	if (op->code == SOQ__OP_RECV)
+		learn(op, 0);
 	return op->result != -EAGAIN || op->flags & MSG_DONTWAIT;
+}
+
+static bool worth_trying(const struct soq__op *op)
+{
+	switch (op->code) {
+	case SOQ__OP_SEND:
+	case SOQ__OP_SENDMSG:
+		return true;
+	case SOQ__OP_RECV:
+		return !(op->socket->state & DRAINED);
+	default:
+		return false;
+	}
 }
 
 static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	bool looks = op->code == SOQ__OP_POLL || op->code == SOQ__OP_ACCEPT;
 
-	bool sends = op->code == SOQ__OP_SEND || op->code == SOQ__OP_SENDMSG;
-
-	if (base->alone && sends && send_now(op))
+	if (base->at_once && worth_trying(op) && try_now(op))
 		return true;
-
 	if (op->flags & MSG_DONTWAIT && looks && (!ready_now(op) || op->code == SOQ__OP_POLL))
 		return true;
 	op->refs = 0;
@@ -297,16 +328,6 @@ static bool goes_on(struct engine *e, struct soq__op *op, int result)
 	return true;
 }
 
-static void learn(struct soq__op *op, const struct io_uring_cqe *cqe)
-{
-	if (op->code != SOQ__OP_RECV || cqe->res <= 0)
-		return;
-	if ((size_t)cqe->res < op->len && !(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY))
-		op->socket->state |= DRAINED;
-	else
-		op->socket->state &= (uint8_t)~DRAINED;
-}
-
 static void on_completion(struct engine *e, const struct io_uring_cqe *cqe)
 {
 	uintptr_t data = (uintptr_t)cqe->user_data;
@@ -314,9 +335,9 @@ static void on_completion(struct engine *e, const struct io_uring_cqe *cqe)
 
 	op->refs--;
 	if (!(data & CANCEL_TAG)) {
-		learn(op, cqe);
 		if (goes_on(e, op, cqe->res))
 			return;
+		learn(op, cqe->flags);
 	}
 	if (op->refs == 0)
 		op->complete(op);

@@ -82,7 +82,7 @@ int64_t soq__perform(struct soq__op *op, int64_t timeout_ns)
 	op->complete = completed;
 	op->owner = &pending;
 	op->state = 0;
-	w->engine->alone = w->ready_count == 0;
+	w->engine->at_once = w->ready_count == 0 || w->current->at_once;
 	if (w->engine->type->submit(w->engine, op)) {
 		result = op->result;
 		if (++w->inline_ops >= INLINE_OPS_MAX)

@@ -45,6 +45,7 @@ struct soq__fiber {
 	void *arg;
 	const char *name;
 	char *last_error;	  /* malloc'd, or NULL */
+	bool at_once;		  /* would rather not wait for what can be done at once */
 	const bool *draining;	  /* of the server whose handler runs here, or NULL */
 	struct soq__stack *stack; /* NULL for a thread's first fiber */
 	struct soq__annotation annotation;

@@ -1,11 +1,14 @@
 /* client.c - clients served by fibers of the lane.
  *
- * A client has a fiber while its handler runs. When the handler says SOQ_AGAIN the client
- * is parked: a poll operation and an alarm, no stack and no buffer. It gets a fiber again
- * when bytes arrive.
+ * When a handler says SOQ_AGAIN its client is parked: a poll operation and an alarm, no
+ * stack and no buffer. When bytes arrive it goes on the lane's list of runnable clients, and
+ * a runner, a fiber, takes it from there. A runner serves one client after the other as long
+ * as there are any; before each it makes sure that another runner stands ready, should the
+ * handler have to wait. So a thousand requests that are answered at once need one stack, and
+ * not a thousand.
  *
- * Invariant: a client is on the lane's list, and either has a fiber, or its operation is
- * pending, or it waits (starved) for a stack.
+ * Invariant: a client is on the lane's list of the served, and is parked (its operation is
+ * pending), runnable (on that list), or running (it has a fiber).
  */
 #include "server/server.h"
 #include <soquete/error.h>
@@ -23,11 +26,9 @@ struct client {
 	struct soq_stream *stream;
 	struct soq_addr peer;
 	struct soq__op op;
-	struct soq__alarm alarm;
-	bool starved;
+	struct soq__alarm alarm;   /* parked: idle for too long; runnable: no stack until now */
+	struct soq__list runnable; /* on the lane's list, or on none */
 };
-
-static void client_main(void *arg);
 
 /* ---- life ---- */
 
@@ -48,15 +49,28 @@ static void client_close(struct client *c)
 	client_free(c);
 }
 
-/* @return false when there is no stack for it */
-static bool give_fiber(struct client *c)
+static void runner_main(void *arg);
+static void idle_ring(struct soq__alarm *alarm);
+
+/* Make sure that a runner will come for the runnable clients, or try again later. */
+static void need_runner(struct client *c)
 {
-	c->served.fiber = soq__fiber_start(
-		c->lane->worker, NULL, client_main, c, c->site->fiber_name, SOQ_NEVER);
-	return c->served.fiber != NULL;
+	struct soq__lane *lane = c->lane;
+
+	if (lane->runner_ready)
+		return;
+	lane->runner_ready = soq__fiber_start(lane->worker, NULL, runner_main, lane, "runner",
+				     SOQ_NEVER) != NULL;
+	if (!lane->runner_ready)
+		soq__alarm_set(lane->worker, &c->alarm, soq_now() + STARVED_NS);
 }
 
-static void idle_ring(struct soq__alarm *alarm);
+static void make_runnable(struct client *c)
+{
+	c->alarm.at_ns = SOQ_NEVER;
+	soq__list_append(&c->lane->runnable, &c->runnable);
+	need_runner(c);
+}
 
 static int client_new(struct client **ret, struct soq__lane *lane, const struct soq__site *site,
 	int fd, const struct soq_addr *peer)
@@ -72,6 +86,7 @@ static int client_new(struct client **ret, struct soq__lane *lane, const struct 
 	rc = soq__alarm_open(lane->worker, &c->alarm, idle_ring);
 	if (rc < 0)
 		goto close_stream;
+	soq__list_init(&c->runnable);
 	c->lane = lane;
 	c->site = site;
 	c->peer = *peer;
@@ -98,14 +113,9 @@ int soq__client_start(struct soq__lane *lane, const struct soq__site *site, int 
 
 	if (rc < 0)
 		return rc;
-	if (!give_fiber(c)) {
-		soq__alarm_close(lane->worker, &c->alarm);
-		soq_close(c->stream);
-		free(c);
-		return -ENOMEM;
-	}
 	soq__list_append(&lane->served, &c->served.node);
 	soq__lane_client_began(lane);
+	make_runnable(c);
 	return 0;
 }
 
@@ -115,30 +125,21 @@ static void unpark(struct soq__op *op)
 {
 	struct client *c = op->owner;
 
-	c->alarm.at_ns = SOQ_NEVER;
-	if (op->result < 0) {
+	if (op->result < 0)
 		client_close(c);
-		return;
-	}
-	if (give_fiber(c))
-		return;
-	c->starved = true;
-	soq__alarm_set(c->lane->worker, &c->alarm, soq_now() + STARVED_NS);
+	else
+		make_runnable(c);
 }
 
-/* Idle for too long; or without a stack for a while. */
 static void idle_ring(struct soq__alarm *alarm)
 {
 	struct client *c = soq__container_of(alarm, struct client, alarm);
 	struct soq__engine *e = c->lane->worker->engine;
 
-	if (!c->starved) {
+	if (soq__list_empty(&c->runnable))
 		e->type->cancel(e, &c->op);
-		return;
-	}
-	c->starved = false;
-	c->op.result = c->lane->cancelled ? -ECANCELED : POLLIN;
-	unpark(&c->op);
+	else
+		need_runner(c);
 }
 
 /* @return false when the next request is there already */
@@ -180,21 +181,41 @@ static int call_handler(struct client *c)
 	return rc;
 }
 
-static void client_main(void *arg)
+static void serve(struct client *c)
 {
-	struct client *c = arg;
 	struct soq__fiber *f = soq__current();
+	struct soq__lane *lane = c->lane;
 	int rc;
 
-	f->draining = &c->lane->draining;
-	while ((rc = call_handler(c)) == SOQ_AGAIN && !c->lane->draining && !f->cancelled) {
+	c->alarm.at_ns = SOQ_NEVER;
+	c->served.fiber = f;
+	f->name = c->site->fiber_name;
+	f->cancelled = lane->cancelling;
+	while ((rc = call_handler(c)) == SOQ_AGAIN && !lane->draining && !f->cancelled) {
 		if (park(c))
 			return;
-		soq__reschedule(c->lane->worker);
+		soq__reschedule(lane->worker);
 	}
-	soq__log_result(c->lane->server, c->site, rc);
-	soq__finish_client(c->lane->server, c->stream);
+	soq__log_result(lane->server, c->site, rc);
+	soq__finish_client(lane->server, c->stream);
 	client_free(c);
+}
+
+static void runner_main(void *arg)
+{
+	struct soq__lane *lane = arg;
+	struct soq__fiber *f = soq__current();
+	struct soq__list *node;
+
+	f->draining = &lane->draining;
+	f->at_once = true;
+	lane->runner_ready = false;
+	while ((node = soq__list_pop(&lane->runnable))) {
+		if (!soq__list_empty(&lane->runnable))
+			need_runner(soq__container_of(
+				lane->runnable.next, struct client, runnable));
+		serve(soq__container_of(node, struct client, runnable));
+	}
 }
 
 /* ---- stopping ---- */
@@ -207,13 +228,14 @@ void soq__clients_close_idle(struct soq__lane *lane)
 		struct soq__served *served = soq__container_of(node, struct soq__served, node);
 		struct client *c = soq__container_of(served, struct client, served);
 
-		if (!served->fiber && !c->starved)
+		if (!served->fiber && soq__list_empty(&c->runnable))
 			e->type->cancel(e, &c->op);
 	}
 }
 
 void soq__clients_cancel(struct soq__lane *lane)
 {
+	lane->cancelling = true; /* for those that are only runnable yet */
 	soq__list_for_each (node, &lane->served) {
 		struct soq__served *served = soq__container_of(node, struct soq__served, node);
 

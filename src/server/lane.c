@@ -280,6 +280,7 @@ static int lane_init(struct soq__lane *lane, struct soq_server *server, unsigned
 	lane->worker = soq__worker();
 	lane->clients_max = (server->opt.clients_max - 1) / server->opt.workers + 1;
 	soq__list_init(&lane->served);
+	soq__list_init(&lane->runnable);
 	soq__list_init(&lane->children);
 	rc = soq_event_new(&lane->changed);
 	if (rc == 0)

@@ -66,9 +66,12 @@ struct soq__lane {
 	_Atomic unsigned clients;
 	unsigned clients_max;
 	bool draining;
-	bool cancelled;
+	bool cancelled;		   /* the second stop has come */
+	bool cancelling;	   /* no client is to go on */
+	bool runner_ready;	   /* client.c: a runner has been started and has not begun */
 	bool paused;		   /* for want of descriptors; has been logged */
 	struct soq__list served;   /* struct soq__served */
+	struct soq__list runnable; /* struct client of client.c */
 	struct soq__list children; /* process shape: struct child of process.c */
 };
 
