@@ -37,7 +37,7 @@
 /* How long what a case has ended may take to vanish: processes, descriptors of threads. */
 #define SETTLE_NS (2000 * MS)
 
-enum verdict { NONE, PASSED, FAILED, SKIPPED };
+enum verdict { NONE, PASSED, FAILED, SKIPPED, NOT_APPLICABLE };
 
 /* What a case's process tells the harness; in memory that both map. */
 struct report {
@@ -172,6 +172,11 @@ const char *test_shape_name(void)
 const char *test_engine_name(void)
 {
 	return current.engine ? current.engine->name : "";
+}
+
+bool test_is_emulated(void)
+{
+	return getenv("TEST_EMULATED") != NULL;
 }
 
 unsigned test_scale(unsigned n)
@@ -528,7 +533,9 @@ static void judge(struct slot *slot, int status)
 	struct report *r = slot->report;
 	bool is_clean = group_ends(slot->pid);
 
-	if (r->verdict == FAILED || r->verdict == SKIPPED)
+	if (r->verdict == SKIPPED && test_is_emulated())
+		r->verdict = NOT_APPLICABLE;
+	if (r->verdict != PASSED && r->verdict != NONE)
 		return;
 	if (WIFSIGNALED(status))
 		set_verdict(r, FAILED, "killed by signal %d (%s)", WTERMSIG(status),
@@ -544,7 +551,7 @@ static void judge(struct slot *slot, int status)
 
 static void print_verdict(const struct run *run, const struct report *r, int64_t took_ns)
 {
-	static const char *const words[] = { "FAIL", "ok  ", "FAIL", "skip" };
+	static const char *const words[] = { "FAIL", "ok  ", "FAIL", "skip", "n/a " };
 
 	printf("%s %s  (%lld ms)", words[r->verdict], run_name(run), (long long)(took_ns / MS));
 	if (r->verdict != PASSED)
@@ -560,7 +567,7 @@ static void count(struct totals *t, enum verdict verdict)
 		t->passed++;
 	else if (verdict == SKIPPED)
 		t->skipped++;
-	else
+	else if (verdict != NOT_APPLICABLE)
 		t->failed++;
 }
 
@@ -746,7 +753,8 @@ static _Noreturn void usage(const char *program)
 	fprintf(stderr,
 		"usage: %s [--list] [-v] [--engine NAME] [-j N] [PART-OF-A-NAME...]\n"
 		"  TEST_TIMEOUT_S  seconds that a case may take (60)\n"
-		"  TEST_SLOWNESS   how many times slower this machine is (1)\n",
+		"  TEST_SLOWNESS   how many times slower this machine is (1)\n"
+		"  TEST_EMULATED   what is skipped cannot run here, and is not counted\n",
 		program);
 	exit(2);
 }

@@ -49,6 +49,12 @@ const char *test_engine_name(void);
 unsigned test_scale(unsigned n);
 
 /**
+ * Whether an emulator of the kernel's calls (qemu-user) is between the case and the
+ * kernel. What it lacks may be skipped; the same case counts where it runs natively.
+ */
+bool test_is_emulated(void);
+
+/**
  * The case's own folder for files and Unix sockets, empty at the start and removed
  * at the end. Short enough for a sun_path.
  */

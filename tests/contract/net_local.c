@@ -166,6 +166,8 @@ CONTRACT(descriptors_unasked_for_are_closed)
 	char end;
 	int fds[2], got;
 
+	if (test_is_emulated())
+		SKIP("qemu-user keeps the descriptors of a message that it cuts");
 	for (size_t count = 2; count <= 16; count++) {
 		link_open(&l, PAIR);
 		ROW("%zu descriptors", count);

@@ -95,6 +95,9 @@ def check_engines():
 def check_options():
     result = run("scales", TEST_SLOWNESS="10")
     check("harness_slowness", "1 passed, 0 failed" in result.stdout, result.stdout)
+    result = run("skips", "passes", TEST_EMULATED="1")
+    check("harness_emulated", "n/a  skips" in result.stdout
+          and result.stdout.endswith("1 passed, 0 failed, 0 skipped\n"), result.stdout)
     check("harness_no_match", run("no_such_case").returncode == 2)
     check("harness_bad_option", run("--what").returncode == 2)
     result = run("-v", "has_dir")
