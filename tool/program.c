@@ -223,7 +223,7 @@ static int relay(struct soq_stream *peer, struct program *p)
 int tool_program_serve(struct soq_stream *peer, const char *program)
 {
 	struct soq_addr peer_addr = { .len = 0 }, local_addr = { .len = 0 };
-	struct program p;
+	struct program p = { .pidfd = -1 };
 	int rc;
 
 	soq_peer_addr(peer, &peer_addr);
@@ -241,7 +241,7 @@ int tool_program_serve(struct soq_stream *peer, const char *program)
 int tool_program_answer(
 	struct soq_dgram *d, const struct soq_packet *request, const char *program)
 {
-	struct program p;
+	struct program p = { .pidfd = -1 };
 	ssize_t n;
 	char *answer = malloc(ANSWER_BYTES);
 	int rc;

@@ -81,8 +81,8 @@ def serve_without_ipv6():
         check_eq(sorted(got), sorted(["echo tcp://127.0.0.1:8007", "echo udp://127.0.0.1:8007",
                                       "time tcp://127.0.0.1:8037", "time udp://127.0.0.1:8037",
                                       "ready"]), "table")
+        server.wait_err(b"IPv6")
         check_eq(server.err.data.count(b"\n"), 1, "notes", server.err.data)
-        check_in(b"IPv6", server.err.data)
 
 
 @case()

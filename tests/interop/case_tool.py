@@ -222,15 +222,14 @@ def connect_dgrams(engine):
     with folder() as d:
         for family, where, endpoint in dgram_kinds(d):
             with peer(family, socket.SOCK_DGRAM, where) as s:
-                with connect("--engine", engine, endpoint(s), stdin=subprocess.PIPE) as ours:
+                with connect("--engine", engine, endpoint(s),
+                             stdin=subprocess.PIPE) as ours:
                     ours.say(b"one\ntwo\n")
                     data, sender = s.recvfrom(1000)
                     check_eq(data, b"one\ntwo\n", "a read is a datagram:", endpoint(s))
                     check(sender, "our socket has no address:", endpoint(s))
                     s.sendto(b"reply", sender)
                     ours.wait_out(b"reply")
-                    ours.stdin.close()
-                    check_eq(ours.succeed(), b"reply", endpoint(s))
 
 
 @case()
