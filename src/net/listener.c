@@ -4,6 +4,8 @@
 #include "fiber/last_error.h"
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -146,6 +148,18 @@ int soq__accept_fd(struct soq_listener *l, struct soq_addr *peer)
 	} while (client_gone(fd));
 	l->accepting = false;
 	return (int)fd;
+}
+
+/* tcp(7): of a listening socket, TCP_INFO's unacked is the length of its queue. */
+unsigned soq__listener_waiting(const struct soq_listener *l)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (soq__type(l->worker)->get_option(&l->socket, IPPROTO_TCP, TCP_INFO, &info, &len) <
+		0)
+		return UINT_MAX;
+	return info.tcpi_unacked;
 }
 
 int soq_accept(struct soq_stream **ret, struct soq_listener *l)

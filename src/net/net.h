@@ -75,6 +75,9 @@ int soq__listen(struct soq_listener **ret, const char *endpoint,
 /* As soq_accept(), without making a stream. @return a descriptor or a negative code */
 int soq__accept_fd(struct soq_listener *l, struct soq_addr *ret_peer);
 
+/* How many clients wait to be accepted, as far as the kernel tells; else UINT_MAX. */
+unsigned soq__listener_waiting(const struct soq_listener *l);
+
 /* Close a listener in the child of a fork: the path and the clients are the parent's. */
 void soq__listener_abandon(struct soq_listener *l);
 

@@ -12,7 +12,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#define PAUSE_NS (100 * SOQ_MS)
+#define PAUSE_NS   (100 * SOQ_MS)
+#define BACKLOG_NS (200 * SOQ_MS)
 
 /* Wait until a client ends, or an instant. @return 0, -ETIMEDOUT, -ECANCELED */
 static int await_change(struct soq__lane *lane, int64_t until_ns)
@@ -136,13 +137,19 @@ void soq__accept_main(void *arg)
 void soq__accept_backlog(struct soq__lane *lane, size_t site)
 {
 	struct soq_listener *l = lane->listeners[site];
+	unsigned waiting = soq__listener_waiting(l);
 	struct soq_addr peer;
+	int64_t outer;
 	int fd;
 
 	/* An iterative server would have to serve them one after the other. */
 	if (lane->server->opt.shape == SOQ_SHAPE_ITERATIVE)
 		return;
+	/* Clients that go on coming are not to keep the server from stopping. */
+	outer = soq_deadline(soq_now() + BACKLOG_NS);
 	soq_set_accept_timeout(l, 0);
-	while (soq__lane_has_room(lane) && (fd = soq__accept_fd(l, &peer)) >= 0)
+	while (waiting-- > 0 && soq__lane_has_room(lane) &&
+		(fd = soq__accept_fd(l, &peer)) >= 0)
 		take(lane, site, fd, &peer);
+	soq_deadline_restore(outer);
 }

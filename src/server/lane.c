@@ -103,7 +103,7 @@ static int open_again(struct soq__lane *lane, size_t i)
 	return rc;
 }
 
-static int open_sockets(struct soq__lane *lane, unsigned index)
+static int open_sockets(struct soq__lane *lane)
 {
 	size_t count = lane->server->site_count;
 	int rc = 0;
@@ -113,7 +113,7 @@ static int open_sockets(struct soq__lane *lane, unsigned index)
 	if (!lane->listeners || !lane->sockets)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (index > 0) {
+		if (lane->index > 0) {
 			rc = open_again(lane, i);
 			continue;
 		}
@@ -128,7 +128,7 @@ static void close_listeners(struct soq__lane *lane)
 	for (size_t i = 0; lane->listeners && i < lane->server->site_count; i++) {
 		if (!lane->listeners[i])
 			continue;
-		if (lane->server->sites[i].listener == lane->listeners[i])
+		if (lane->index == 0)
 			lane->server->sites[i].listener = NULL;
 		soq_listener_close(lane->listeners[i]);
 		lane->listeners[i] = NULL;
@@ -141,7 +141,7 @@ static void close_dgrams(struct soq__lane *lane)
 	for (size_t i = 0; lane->sockets && i < lane->server->site_count; i++) {
 		if (!lane->sockets[i])
 			continue;
-		if (lane->server->sites[i].socket == lane->sockets[i])
+		if (lane->index == 0)
 			lane->server->sites[i].socket = NULL;
 		soq_dgram_close(lane->sockets[i]);
 		lane->sockets[i] = NULL;
@@ -272,11 +272,11 @@ static int serve(struct soq__lane *lane)
 	return rc < 0 ? rc : 0;
 }
 
-static int lane_init(struct soq__lane *lane, struct soq_server *server, unsigned index)
+static int lane_init(struct soq__lane *lane)
 {
+	struct soq_server *server = lane->server;
 	int rc;
 
-	lane->server = server;
 	lane->worker = soq__worker();
 	lane->clients_max = (server->opt.clients_max - 1) / server->opt.workers + 1;
 	soq__list_init(&lane->served);
@@ -289,7 +289,7 @@ static int lane_init(struct soq__lane *lane, struct soq_server *server, unsigned
 		rc = soq_scope_open(&lane->acceptors);
 	if (rc == 0)
 		rc = soq__worker_listen(lane->worker);
-	return rc < 0 ? rc : open_sockets(lane, index);
+	return rc < 0 ? rc : open_sockets(lane);
 }
 
 static void lane_done(struct soq__lane *lane)
@@ -325,9 +325,11 @@ static int end(struct soq__lane *lane, int reason)
 
 int soq__lane_run(struct soq_server *server, unsigned index)
 {
-	struct soq__lane lane = { .server = server };
-	int rc = lane_init(&lane, server, index);
+	struct soq__lane lane = { .server = server, .index = index };
+	int rc = lane_init(&lane);
 
+	if (index > 0)
+		sem_post(&server->opened);
 	if (rc == 0)
 		rc = end(&lane, serve(&lane));
 	lane_done(&lane);

@@ -87,6 +87,7 @@ int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt
 	if (opt)
 		server->opt = *opt;
 	fill_defaults(&server->opt);
+	sem_init(&server->opened, 0, 0);
 	server->peers = soq__peers_new();
 	rc = open_eventfds(server);
 	if (rc == 0 && !server->peers)
@@ -114,6 +115,7 @@ void soq_server_free(struct soq_server *server)
 	}
 	free(server->sites);
 	soq__peers_free(server->peers);
+	sem_destroy(&server->opened);
 	if (server->drain_fd >= 0)
 		close(server->drain_fd);
 	if (server->cancel_fd >= 0)
@@ -300,16 +302,27 @@ static int join_lanes(struct lane_thread *threads, unsigned count, int rc)
 	return rc;
 }
 
+/* The other lanes open their sockets after those of the first, which must not be closed
+ * before. They do not wait for anybody meanwhile, so this is short. */
+static void await_lanes(struct soq_server *server, unsigned count)
+{
+	while (count > 0)
+		if (sem_wait(&server->opened) == 0)
+			count--;
+}
+
 static int run_lanes(struct soq_server *server)
 {
-	unsigned others = server->opt.workers - 1;
+	unsigned others = server->opt.workers - 1, started = 0;
 	struct lane_thread *threads = calloc(others + 1, sizeof(*threads));
 	int rc = threads ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < others && rc == 0; i++) {
 		threads[i] = (struct lane_thread){ .server = server, .index = i + 1 };
 		rc = start_lane(&threads[i]);
+		started += rc == 0;
 	}
+	await_lanes(server, started);
 	if (rc < 0)
 		soq_server_stop(server);
 	else

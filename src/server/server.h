@@ -19,6 +19,7 @@
 #include <soquete/server.h>
 #include <soquete/sync.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include "net/dgram.h"
 #include "net/net.h"
@@ -46,6 +47,7 @@ struct soq_server {
 	_Atomic unsigned stops;
 	_Atomic unsigned clients;
 	bool running;
+	sem_t opened; /* posted by each lane but the first when its sockets are open */
 	struct soq__peers *peers;
 };
 
@@ -57,6 +59,7 @@ struct soq__served {
 
 struct soq__lane {
 	struct soq_server *server;
+	unsigned index; /* the first has the sockets of the sites */
 	struct soq__worker *worker;
 	struct soq_listener **listeners; /* by site; NULL where there is none */
 	struct soq_dgram **sockets;
@@ -100,7 +103,7 @@ struct soq__acceptor {
  * which it frees */
 void soq__accept_main(void *arg);
 
-/* Take in, without waiting, the clients that the kernel has accepted already. */
+/* Take in, without waiting, the clients that the kernel has accepted by now. */
 void soq__accept_backlog(struct soq__lane *lane, size_t site);
 
 /* ---- the shapes ---- */

@@ -229,6 +229,12 @@ CONTRACT_SHAPES(stop_serves_the_backlog)
 
 /* ---- several workers ---- */
 
+static int ignore(struct soq_dgram *d, const struct soq_packet *request, void *arg)
+{
+	(void)d, (void)request, (void)arg;
+	return SOQ_DONE;
+}
+
 /* Only what the second worker serves takes its time. */
 static int second_worker_waits(struct soq_stream *peer, void *arg)
 {
@@ -270,6 +276,25 @@ CONTRACT(stop_waits_for_every_worker)
 	CHECK_STR(line, "drained");
 	soq_close(s);
 	remote_end(&r, 0);
+}
+
+/* A stop that comes while the workers begin finds each with its sockets. A Unix path can be
+ * bound once only: the others have copies of the first one's socket. */
+CONTRACT(stop_while_workers_begin)
+{
+	struct plan plan = { .opt = { .workers = 3 } };
+	char path[160], gram[160];
+	struct remote r;
+
+	snprintf(path, sizeof(path), "unix://%s/stream", test_dir());
+	snprintf(gram, sizeof(gram), "unixgram://%s/gram", test_dir());
+	plan.sites[0] = (struct site){ .endpoint = path, .handler = echo_lines };
+	plan.sites[1] = (struct site){ .endpoint = gram, .dgram = ignore };
+	plan.sites[2] = (struct site){ .endpoint = LOCAL, .handler = echo_lines };
+	for (unsigned i = 0; i < test_scale(30); i++) {
+		remote_start(&r, &plan);
+		remote_stop(&r);
+	}
 }
 
 CONTRACT(stop_twice_with_several_workers)
