@@ -36,8 +36,8 @@ CONTRACT_SHAPES(limit_idle_time)
 		plan.opt.linger_ns = SOQ_MS;
 		ROW("'%s'", said[i]);
 		remote_start(&r, &plan);
-		s = remote_connect(&r, 0);
 		began = soq_now();
+		s = remote_connect(&r, 0);
 		CHECK_EQ(soq_send_text(s, said[i]), strlen(said[i]));
 		if (i == 2)
 			CHECK_EQ(soq_recv_line(s, line, sizeof(line)), 4);
