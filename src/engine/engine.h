@@ -114,7 +114,9 @@ struct soq__engine_type {
 	int (*open_pair)(struct soq__engine *e, int type, int ret_fds[2]);
 	/* Take a descriptor in: an accepted one, or one from outside (@foreign). */
 	int (*adopt)(struct soq__engine *e, struct soq__socket *ret, int fd, bool foreign);
-	/* Give the descriptor up, in blocking mode; the socket is no longer the engine's. */
+	/* Know nothing of a socket any more; its descriptor stays as it is. */
+	void (*forget)(struct soq__engine *e, struct soq__socket *s);
+	/* The same, and its descriptor is put in blocking mode. */
 	int (*release)(struct soq__engine *e, struct soq__socket *s);
 	void (*close_socket)(struct soq__engine *e, struct soq__socket *s);
 	int (*bind)(struct soq__socket *s, const struct soq_addr *addr);

@@ -29,11 +29,12 @@ enum {
 	ODD = 4,       /* end, error or urgent data seen: a short read proves nothing */
 };
 
-#define POLL_MAX   4 /* operations parked, up to which poll(2) serves */
-#define EVENTS_MAX 256
-#define ODD_EVENTS (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
-#define ALL_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
-#define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
+#define POLL_MAX      4 /* operations parked, up to which poll(2) serves */
+#define POLLFDS_LEAST 8
+#define EVENTS_MAX    256
+#define ODD_EVENTS    (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
+#define ALL_EVENTS    (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
+#define OUT_EVENTS    (EPOLLOUT | EPOLLHUP | EPOLLERR)
 
 struct engine {
 	struct soq__engine base;
@@ -57,16 +58,28 @@ static int probe(const char **ret_why)
 	return 0;
 }
 
-static int engine_open(struct soq__engine **ret)
+static uint32_t new_serial(void)
 {
 	static _Atomic uint32_t serial;
+
+	return atomic_fetch_add(&serial, 1) + 1;
+}
+
+static int engine_open(struct soq__engine **ret)
+{
 	struct engine *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
+	e->pollfds = calloc(POLLFDS_LEAST, sizeof(*e->pollfds));
+	if (!e->pollfds) {
+		free(e);
+		return -ENOMEM;
+	}
+	e->pollfds_capacity = POLLFDS_LEAST;
 	e->base.type = &soq__engine_epoll;
 	e->epfd = -1;
-	e->serial = atomic_fetch_add(&serial, 1) + 1;
+	e->serial = new_serial();
 	soq__list_init(&e->parked);
 	*ret = &e->base;
 	return 0;
@@ -110,7 +123,7 @@ static int64_t try_connect(struct soq__op *op)
 		/* An interrupted connect goes on; EAGAIN is a Unix listener's full backlog. */
 		if (errno == EINPROGRESS || errno == EINTR)
 			return -EINPROGRESS;
-		return errno == EAGAIN ? -EBUSY : -errno;
+		return errno == EAGAIN && op->addr->sa.sa_family == AF_UNIX ? -EBUSY : -errno;
 	}
 	if (getsockopt(op->socket->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		return -errno;
@@ -133,6 +146,14 @@ static int64_t try_accept(struct soq__op *op)
 	struct soq_addr *addr = op->addr;
 	int fd;
 
+	/* Opened before a fork by an engine that lets the kernel wait. */
+	if (!op->socket->nonblocking) {
+		int flags = fcntl(op->socket->fd, F_GETFL);
+
+		if (flags < 0 || fcntl(op->socket->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+			return -errno;
+		op->socket->nonblocking = true;
+	}
 	addr->len = sizeof(addr->un);
 	fd = accept4(op->socket->fd, &addr->sa, &addr->len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	return fd < 0 ? -errno : fd;
@@ -317,18 +338,18 @@ static struct timespec *remaining(struct timespec *ts, int64_t until_ns)
 	return ts;
 }
 
-static bool pollfds_reserve(struct engine *e)
+/* Room for all that is parked; without memory for it, the first ones have to do. */
+static void pollfds_reserve(struct engine *e)
 {
 	struct pollfd *grown;
 
 	if (e->parked_count <= e->pollfds_capacity)
-		return true;
+		return;
 	grown = realloc(e->pollfds, e->parked_count * 2 * sizeof(*grown));
 	if (!grown)
-		return false;
+		return;
 	e->pollfds = grown;
 	e->pollfds_capacity = e->parked_count * 2;
-	return true;
 }
 
 static short wanted(const struct soq__op *op)
@@ -343,29 +364,32 @@ static void turn_poll(struct engine *e, int64_t until_ns)
 	struct timespec ts;
 	size_t count = 0, i = 0;
 
-	if (!pollfds_reserve(e))
-		return;
+	pollfds_reserve(e);
 	soq__list_for_each (node, &e->parked) {
 		struct soq__op *op = soq__container_of(node, struct soq__op, node);
 
+		if (count == e->pollfds_capacity)
+			break;
 		e->pollfds[count++] =
 			(struct pollfd){ .fd = op->socket->fd, .events = wanted(op) };
 	}
 	if (ppoll(e->pollfds, count, remaining(&ts, until_ns), NULL) <= 0)
 		return;
-	/* Completing one operation neither ends nor parks another, so the order holds. */
+	/* Completing one operation ends no other, and what it parks comes last: the order holds
+	 * for those that were asked about. */
 	soq__list_for_each (node, &e->parked) {
 		struct soq__op *op = soq__container_of(node, struct soq__op, node);
-		uint32_t events = (uint16_t)e->pollfds[i++].revents;
+		uint32_t events;
 
+		if (i == count)
+			break; /* parked by a completion */
+		events = (uint16_t)e->pollfds[i++].revents;
 		if (!events)
 			continue;
 		op->socket->state &= (uint8_t) ~(is_output(op) ? NO_OUTPUT : NO_INPUT);
 		if (events & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI))
 			op->socket->state |= ODD;
 		retry(e, op, events);
-		if (i == count)
-			break;
 	}
 }
 
@@ -397,19 +421,31 @@ static void turn_epoll(struct engine *e, int64_t until_ns)
 		on_events(e, events[i].data.ptr, events[i].events);
 }
 
-/* Go over from poll(2) to epoll for good. Stays with poll when there is no descriptor. */
-static void upgrade(struct engine *e)
+/* Watch what is parked. @return 0, or why the kernel cannot watch so much */
+static int watch_parked(struct engine *e)
 {
-	e->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (e->epfd < 0)
-		return;
 	soq__list_for_each (node, &e->parked) {
 		struct soq__op *op = soq__container_of(node, struct soq__op, node);
 		int rc = watch(e, op->socket);
 
-		if (rc < 0)
+		if (rc == -EEXIST || rc == -EBADF)
 			finish(e, op, rc);
+		else if (rc < 0)
+			return rc;
 	}
+	return 0;
+}
+
+/* Go over from poll(2) to epoll for good. Without a descriptor or memory for it, poll goes on
+ * to serve. */
+static void upgrade(struct engine *e)
+{
+	e->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (e->epfd < 0 || watch_parked(e) == 0)
+		return;
+	close(e->epfd);
+	e->epfd = -1;
+	e->serial = new_serial(); /* what was watched is so no more */
 }
 
 static void turn(struct soq__engine *base, int64_t until_ns)
@@ -492,6 +528,7 @@ const struct soq__engine_type soq__engine_epoll = {
 	.turn = turn,
 	.open_socket = open_socket,
 	.adopt = adopt,
+	.forget = forget,
 	.release = release,
 	.close_socket = close_socket,
 	SOQ__HOST_FUNCTIONS,

@@ -132,7 +132,7 @@ static int set_nonblocking(int fd, bool on)
 int soq__host_release(struct soq__engine *e, struct soq__socket *s)
 {
 	(void)e;
-	return s->nonblocking ? set_nonblocking(s->fd, false) : 0;
+	return set_nonblocking(s->fd, false);
 }
 
 int soq__host_bind(struct soq__socket *s, const struct soq_addr *addr)

@@ -345,20 +345,14 @@ static void on_completion(struct engine *e, const struct io_uring_cqe *cqe)
 
 static void reap(struct engine *e)
 {
-	struct io_uring_cqe *cqe;
-	unsigned head, count;
+	struct io_uring_cqe *cqe, copy;
 
-	do {
-		count = 0;
-		io_uring_for_each_cqe(&e->ring, head, cqe)
-		{
-			struct io_uring_cqe copy = *cqe;
-
-			on_completion(e, &copy);
-			count++;
-		}
-		io_uring_cq_advance(&e->ring, count);
-	} while (count > 0);
+	/* The entry is given back first: what the completion submits may need the room. */
+	while (io_uring_peek_cqe(&e->ring, &cqe) == 0) {
+		copy = *cqe;
+		io_uring_cqe_seen(&e->ring, cqe);
+		on_completion(e, &copy);
+	}
 }
 
 static bool kernel_has_work(const struct io_uring *ring)
@@ -412,6 +406,12 @@ static int adopt(struct soq__engine *e, struct soq__socket *ret, int fd, bool fo
 	return 0;
 }
 
+static void forget(struct soq__engine *e, struct soq__socket *s)
+{
+	(void)e;
+	(void)s;
+}
+
 static void close_socket(struct soq__engine *e, struct soq__socket *s)
 {
 	(void)e;
@@ -430,6 +430,7 @@ const struct soq__engine_type soq__engine_uring = {
 	.turn = turn,
 	.open_socket = open_socket,
 	.adopt = adopt,
+	.forget = forget,
 	.release = soq__host_release,
 	.close_socket = close_socket,
 	SOQ__HOST_FUNCTIONS,
