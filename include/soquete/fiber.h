@@ -70,7 +70,7 @@ SOQ_API const char *soq_fiber_name(void);
 /**
  * The size of the stacks made from now on, in bytes; 256 KiB at first. Memory is used only
  * as far as it is touched.
- * @return 0; -EINVAL below 16 KiB or above 1 GiB
+ * @return 0; -EINVAL below 32 KiB or above 1 GiB
  */
 SOQ_API int soq_set_stack_size(size_t bytes);
 

@@ -17,7 +17,7 @@ static int64_t wait_once(int fd, short events)
 
 	soq__list_init(&op.node);
 	rc = soq__perform(&op, SOQ_NEVER);
-	w->engine->type->release(w->engine, &socket);
+	w->engine->type->forget(w->engine, &socket);
 	return rc;
 }
 

@@ -88,7 +88,7 @@ int64_t soq__perform(struct soq__op *op, int64_t timeout_ns)
 		if (++w->inline_ops >= INLINE_OPS_MAX)
 			soq__reschedule(w);
 	} else {
-		result = await_op(w, &pending, timeout_ns == 0 ? SOQ_NEVER : timeout_ns);
+		result = await_op(w, &pending, timeout_ns);
 	}
 	return timeout_ns == 0 && result == -EAGAIN ? -ETIMEDOUT : result;
 }

@@ -12,7 +12,7 @@
 #include "base/list.h"
 
 #define SOQ__STACK_DEFAULT ((size_t)256 * 1024)
-#define SOQ__STACK_LEAST   ((size_t)16 * 1024)
+#define SOQ__STACK_LEAST   ((size_t)32 * 1024)
 #define SOQ__STACK_MOST	   ((size_t)1 << 30)
 
 struct soq__stack_class;

@@ -135,6 +135,7 @@ int soq_mutex_unlock(struct soq_mutex *m)
 struct soq_event {
 	pthread_mutex_t lock;
 	bool set;
+	uint64_t sets; /* how often it has been set */
 	struct soq__list waiters;
 };
 
@@ -163,6 +164,7 @@ static void set_locked(struct soq_event *e)
 	struct soq__waiter *waiter;
 
 	e->set = true;
+	e->sets++;
 	while ((waiter = pop_waiter(&e->waiters)))
 		soq__waiter_wake(waiter);
 }
@@ -180,6 +182,31 @@ void soq__event_count_down(struct soq_event *e, _Atomic unsigned *counter)
 	atomic_fetch_sub(counter, 1);
 	set_locked(e);
 	pthread_mutex_unlock(&e->lock);
+}
+
+uint64_t soq__event_sets(struct soq_event *e)
+{
+	uint64_t sets;
+
+	pthread_mutex_lock(&e->lock);
+	sets = e->sets;
+	pthread_mutex_unlock(&e->lock);
+	return sets;
+}
+
+int soq__event_wait_after(struct soq_event *e, uint64_t sets)
+{
+	struct soq__waiter waiter;
+	int rc = may_wait(&waiter);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&e->lock);
+	if (e->sets != sets) {
+		pthread_mutex_unlock(&e->lock);
+		return 0;
+	}
+	return wait_on(&e->waiters, &e->lock, &waiter);
 }
 
 void soq_event_reset(struct soq_event *e)

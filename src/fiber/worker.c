@@ -339,6 +339,7 @@ static void fiber_main(void *arg)
 	f->state = SOQ__FIBER_SUSPENDED;
 	soq__alarm_close(w, &f->alarm);
 	free(f->last_error);
+	f->last_error = NULL;
 	soq__scope_fiber_ended(f);
 	w->fiber_count--;
 	switch_to(w, next_ready(w), true);

@@ -152,6 +152,11 @@ struct soq_event;
 /* sync.c: take one from a counter and set an event, as one step: whoever sees the counter
  * and then asks the event knows that nobody touches either on its account any more. */
 void soq__event_count_down(struct soq_event *e, _Atomic unsigned *counter);
+/* Wait for a condition that is made true before an event is set: ask how often it has been
+ * set, look at the condition, and if it does not hold wait until the event is set again.
+ * Nothing is missed, however many wait. The second suspends. */
+uint64_t soq__event_sets(struct soq_event *e);
+int soq__event_wait_after(struct soq_event *e, uint64_t sets);
 
 /* offload.c: as soq_offload(), for a function that may be left behind. After a negative
  * return @arg is no longer the caller's: @abandoned(@arg) is called, perhaps by the pool

@@ -111,7 +111,7 @@ static void go_deep(void *arg)
 
 CONTRACT(fiber_stack_deep)
 {
-	static const size_t sizes[] = { 16 * 1024, 256 * 1024, 8 * 1024 * 1024 };
+	static const size_t sizes[] = { 32 * 1024, 256 * 1024, 8 * 1024 * 1024 };
 	struct soq_scope *scope = scope_open();
 	unsigned depth;
 
@@ -129,10 +129,10 @@ CONTRACT(fiber_stack_deep)
 
 CONTRACT(fiber_stack_size_limits)
 {
-	CHECK_ERR(soq_set_stack_size(16 * 1024 - 1), -EINVAL);
+	CHECK_ERR(soq_set_stack_size(32 * 1024 - 1), -EINVAL);
 	CHECK_ERR(soq_set_stack_size(((size_t)1 << 30) + 1), -EINVAL);
 	CHECK_ERR(soq_set_stack_size(0), -EINVAL);
-	CHECK_OK(soq_set_stack_size(16 * 1024));
+	CHECK_OK(soq_set_stack_size(32 * 1024));
 }
 
 /* ---- too deep ---- */
