@@ -104,6 +104,11 @@ bool soq_addr_is_local(const struct soq_addr *addr)
 	return IN6_IS_ADDR_LOOPBACK(&in6);
 }
 
+static uint32_t zone_of(const struct soq_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_scope_id : 0;
+}
+
 bool soq_addr_equal(const struct soq_addr *a, const struct soq_addr *b)
 {
 	struct in6_addr in6_a, in6_b;
@@ -113,5 +118,6 @@ bool soq_addr_equal(const struct soq_addr *a, const struct soq_addr *b)
 		return false;
 	if (!ip_a)
 		return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
-	return IN6_ARE_ADDR_EQUAL(&in6_a, &in6_b) && soq_addr_port(a) == soq_addr_port(b);
+	return IN6_ARE_ADDR_EQUAL(&in6_a, &in6_b) && zone_of(a) == zone_of(b) &&
+		soq_addr_port(a) == soq_addr_port(b);
 }

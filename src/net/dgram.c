@@ -47,12 +47,18 @@ static void dgram_free(struct soq_dgram *d)
 	free(d);
 }
 
+void soq__dgram_own(struct soq_dgram *d)
+{
+	d->worker = soq__worker();
+}
+
 struct soq_dgram soq__dgram_view(const struct soq_dgram *d)
 {
 	return (struct soq_dgram){
 		.socket = { .fd = d->socket.fd, .nonblocking = d->socket.nonblocking },
 		.worker = soq__worker(),
 		.family = d->family,
+		.gro_refused = true, /* the socket is not ours to reconfigure */
 		.recv_timeout_ns = d->recv_timeout_ns,
 		.send_timeout_ns = d->send_timeout_ns,
 	};

@@ -59,6 +59,9 @@ int soq__dgram_pause(int64_t until_ns, int64_t *pause_ns);
 /* As soq_dgram_open(); with @found_port as in struct soq__bind. */
 int soq__dgram_open(struct soq_dgram **ret, const char *endpoint, bool found_port);
 
+/* From now on the socket is the calling thread's. No operation may be pending on it. */
+void soq__dgram_own(struct soq_dgram *d);
+
 /* The same socket for use by another thread or process: lives no longer than @d, and needs
  * no closing. */
 struct soq_dgram soq__dgram_view(const struct soq_dgram *d);

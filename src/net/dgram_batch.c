@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define BATCH_MAX	 32
+#define BATCH_MAX	 16    /* the frames must fit on the smallest stack */
 #define SEGMENTS_MAX	 64    /* the kernel's UDP_MAX_SEGMENTS */
 #define SEGMENTED_MAX	 65000 /* bytes of one segmented send, headers to spare */
 #define SEGMENT_WORTH_IT 2

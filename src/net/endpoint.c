@@ -3,6 +3,7 @@
 #include <soquete/error.h>
 #include "fiber/last_error.h"
 #include "base/util.h"
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -113,12 +114,22 @@ static bool all_digits(struct slice s)
 	return s.len > 0;
 }
 
-static bool service_chars(struct slice s)
+static bool name_chars(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if (!isalnum((unsigned char)s.at[i]) && !strchr("-_+.", s.at[i]))
 			return false;
 	return s.len > 0;
+}
+
+/* A service's name has a letter (RFC 6335 section 5.1), and begins with it or a digit. */
+static bool is_service(struct slice s)
+{
+	bool letter = false;
+
+	for (size_t i = 0; i < s.len; i++)
+		letter |= isalpha((unsigned char)s.at[i]) != 0;
+	return letter && name_chars(s) && isalnum((unsigned char)s.at[0]);
 }
 
 static int parse_port(struct soq_endpoint *e, struct slice port, const char *text)
@@ -136,7 +147,7 @@ static int parse_port(struct soq_endpoint *e, struct slice port, const char *tex
 		e->port = (uint16_t)number;
 		return 0;
 	}
-	if (!service_chars(port))
+	if (!is_service(port))
 		return bad(text, "the port must be 0..65535 or a service's name");
 	if (copy(name, sizeof(name), port) < 0)
 		return bad(text, "a service's name has at most 31 characters");
@@ -160,20 +171,20 @@ static bool host_chars(struct slice host)
 static int parse_literal(struct soq_endpoint *e, struct slice inner, const char *text)
 {
 	const char *percent = memchr(inner.at, '%', inner.len);
+	struct in6_addr address;
 
 	if (percent) {
 		struct slice zone = { percent + 1,
 			inner.len - (size_t)(percent + 1 - inner.at) };
 
 		inner.len = (size_t)(percent - inner.at);
-		if (!service_chars(zone) || copy(e->zone, sizeof(e->zone), zone) < 0)
+		if (!name_chars(zone) || copy(e->zone, sizeof(e->zone), zone) < 0)
 			return bad(text,
 				"the zone after % must be an interface's name or "
 				"number");
 	}
 	if (copy(e->host, sizeof(e->host), inner) < 0 ||
-		strspn(e->host, "0123456789abcdefABCDEF:.") != inner.len ||
-		!memchr(inner.at, ':', inner.len))
+		inet_pton(AF_INET6, e->host, &address) != 1)
 		return bad(text, "between [ and ] must stand an IPv6 address");
 	return 0;
 }

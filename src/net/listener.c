@@ -56,7 +56,9 @@ static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 	rc = soq__type(l->worker)->listen(&l->socket, backlog);
 	if (rc < 0) {
 		soq__fail(rc, "listen %s: %s", text, soq_strerror(rc));
-		soq__type(l->worker)->close_socket(l->worker->engine, &l->socket);
+		/* An inherited one is still its owner's. */
+		if (e->scheme != SOQ_SCHEME_FD)
+			soq__type(l->worker)->close_socket(l->worker->engine, &l->socket);
 		soq__unix_unbind(l->path);
 		return rc;
 	}
@@ -159,9 +161,6 @@ unsigned soq__listener_waiting(const struct soq_listener *l)
 	if (soq__type(l->worker)->get_option(&l->socket, IPPROTO_TCP, TCP_INFO, &info, &len) <
 		0)
 		return UINT_MAX;
-	/* Some emulators answer with the first field only. */
-	if (len < offsetof(struct tcp_info, tcpi_unacked) + sizeof(info.tcpi_unacked))
-		return UINT_MAX;
 	return info.tcpi_unacked;
 }
 
@@ -201,6 +200,11 @@ void soq_listener_close(struct soq_listener *l)
 	soq__unix_unbind(l->path);
 	soq__type(l->worker)->close_socket(l->worker->engine, &l->socket);
 	free(l);
+}
+
+void soq__listener_own(struct soq_listener *l)
+{
+	l->worker = soq__worker();
 }
 
 void soq__listener_abandon(struct soq_listener *l)

@@ -157,14 +157,36 @@ static int explain(int rc, const struct soq_endpoint *e)
 	return soq__fail(rc, "look up %s: %s", text, soq_strerror(rc));
 }
 
+/* Addresses that need no looking up, though their port may. @return how many, 0 when the
+ * host is a name; or a negative code */
+static int literals(struct soq_addr list[2], const struct soq_endpoint *e, bool passive)
+{
+	struct soq_endpoint numbered = *e, port_alone = *e;
+	size_t count = literal(list, e, passive);
+	struct soq__addrs found;
+	int rc;
+
+	if (count == 0 || !*e->service)
+		return (int)count;
+	*port_alone.host = '\0';
+	rc = look_up(&found, &port_alone, passive);
+	if (rc < 0)
+		return rc;
+	numbered.port = found.count > 0 ? soq_addr_port(&found.list[0]) : 0;
+	free(found.list);
+	return (int)literal(list, &numbered, passive);
+}
+
 int soq__resolve(struct soq__addrs *ret, const struct soq_endpoint *e, bool passive)
 {
 	struct soq_addr list[2];
-	size_t count = *e->service ? 0 : literal(list, e, passive);
+	int count = literals(list, e, passive);
 	int rc;
 
+	if (count < 0)
+		return explain(count, e);
 	if (count > 0)
-		rc = copy_literals(ret, list, count);
+		rc = copy_literals(ret, list, (size_t)count);
 	else
 		rc = look_up(ret, e, passive);
 	if (rc == 0 && ret->count == 0) {

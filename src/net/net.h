@@ -75,6 +75,9 @@ int soq__listen(struct soq_listener **ret, const char *endpoint,
 /* As soq_accept(), without making a stream. @return a descriptor or a negative code */
 int soq__accept_fd(struct soq_listener *l, struct soq_addr *ret_peer);
 
+/* From now on the listener is the calling thread's. No operation may be pending on it. */
+void soq__listener_own(struct soq_listener *l);
+
 /* How many clients wait to be accepted, as far as the kernel tells; else UINT_MAX. */
 unsigned soq__listener_waiting(const struct soq_listener *l);
 

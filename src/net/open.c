@@ -3,6 +3,7 @@
 #include <soquete/error.h>
 #include "fiber/last_error.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ int soq__open_inherited(struct soq__socket *ret, int fd, int type)
 		rc = soq__type(w)->get_option(ret, SOL_SOCKET, SO_TYPE, &actual, &len);
 	if (rc == 0 && actual != type)
 		rc = -EPROTOTYPE;
+	if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		rc = -errno;
 	return rc;
 }
 

@@ -65,7 +65,7 @@ int soq_set_cork(struct soq_stream *s, bool on)
 
 static int seconds(int64_t ns)
 {
-	int64_t s = (ns + SOQ_S - 1) / SOQ_S;
+	int64_t s = ns / SOQ_S + (ns % SOQ_S > 0);
 
 	return s > INT_MAX ? INT_MAX : (int)s;
 }

@@ -21,11 +21,11 @@
 
 static bool is_tcp(const struct soq__worker *w, const struct soq__socket *s)
 {
-	int domain = 0;
-	socklen_t len = sizeof(domain);
+	int protocol = 0;
+	socklen_t len = sizeof(protocol);
 
-	soq__type(w)->get_option(s, SOL_SOCKET, SO_DOMAIN, &domain, &len);
-	return domain == AF_INET || domain == AF_INET6;
+	soq__type(w)->get_option(s, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+	return protocol == IPPROTO_TCP;
 }
 
 struct soq_stream *soq__stream_alloc(void)
@@ -45,7 +45,7 @@ void soq__stream_connected(struct soq_stream *s, const struct soq_addr *peer)
 
 	if (peer && peer->len > sizeof(sa_family_t))
 		s->peer = *peer;
-	tcp = s->peer.len ? s->peer.sa.sa_family != AF_UNIX : is_tcp(s->worker, &s->socket);
+	tcp = is_tcp(s->worker, &s->socket);
 	s->socket.short_read_drains = tcp;
 	if (tcp)
 		soq__set_int(&s->socket, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -454,7 +454,7 @@ static ssize_t send_file_quietly(struct soq_stream *s, int fd, off_t *offset, si
 	pthread_sigmask(SIG_BLOCK, &broken_pipe, &former);
 	sigpending(&pending);
 	n = soq__type(s->worker)->send_file(&s->socket, fd, offset, len);
-	if (n == -EPIPE && !sigismember(&pending, SIGPIPE))
+	if (n < (ssize_t)len && !sigismember(&pending, SIGPIPE))
 		sigtimedwait(&broken_pipe, NULL, &at_once);
 	pthread_sigmask(SIG_SETMASK, &former, NULL);
 	return n;

@@ -94,8 +94,10 @@ static int bind_path(struct soq__socket *s, const struct soq_addr *addr, unsigne
 		rc = type->bind(s, addr);
 	}
 	/* Nobody can connect before listen(2), so the mode is in force in time. */
-	if (rc == 0 && mode && chmod(addr->un.sun_path, (mode_t)mode) < 0)
+	if (rc == 0 && mode && chmod(addr->un.sun_path, (mode_t)mode) < 0) {
 		rc = -errno;
+		unlink(addr->un.sun_path);
+	}
 	return rc;
 }
 
@@ -123,8 +125,11 @@ int soq__unix_bind(struct soq__unix_path **ret, struct soq__socket *s,
 	rc = made->lock = lock_path(made->path);
 	if (rc >= 0)
 		rc = bind_path(s, addr, mode);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = remember(made, addr);
+		if (rc < 0)
+			unlink(made->path);
+	}
 	if (rc < 0) {
 		unlock_path(made->path, made->lock);
 		free(made);
