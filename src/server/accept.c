@@ -19,7 +19,7 @@
 static int await_change(struct soq__lane *lane, int64_t until_ns)
 {
 	int64_t outer = soq_deadline(until_ns);
-	int rc = soq_event_wait(lane->changed);
+	int rc = soq__event_wait_after(lane->changed, soq__event_sets(lane->changed));
 
 	soq_deadline_restore(outer);
 	return rc;
@@ -76,7 +76,6 @@ static int pause_accepting(struct soq__lane *lane, int why)
 	if (!lane->paused)
 		soq__log(lane->server, "accepting paused: %s", soq_strerror(why));
 	lane->paused = true;
-	soq_event_reset(lane->changed);
 	rc = is_shortage(why) ? await_change(lane, soq_now() + PAUSE_NS) : soq_sleep(PAUSE_NS);
 	return rc == -ETIMEDOUT ? 0 : rc;
 }
@@ -97,7 +96,7 @@ static int accept_in_turn(struct soq__lane *lane, size_t site)
 	fd = soq__accept_fd(l, &peer);
 	if (fd >= 0) {
 		take(lane, site, fd, &peer);
-		rc = soq__lane_await_none(lane);
+		rc = soq__lane_await(lane, soq__lane_is_empty);
 	} else if (fd != -ETIMEDOUT) {
 		rc = fd;
 	}
@@ -108,7 +107,7 @@ static int accept_in_turn(struct soq__lane *lane, size_t site)
 static int accept_one(struct soq__lane *lane, size_t site)
 {
 	struct soq_addr peer;
-	int fd, rc = soq__lane_await_room(lane);
+	int fd, rc = soq__lane_await(lane, soq__lane_has_room);
 
 	if (rc < 0)
 		return rc;
@@ -127,6 +126,8 @@ void soq__accept_main(void *arg)
 
 	free(arg);
 	soq_set_fiber_name("acceptor");
+	soq__current()->deadline_ns =
+		SOQ_NEVER; /* the caller's ends the run, not the accepting */
 	while (rc == 0) {
 		rc = in_turn ? accept_in_turn(a.lane, a.site) : accept_one(a.lane, a.site);
 		if (rc < 0)
@@ -149,7 +150,7 @@ void soq__accept_backlog(struct soq__lane *lane, size_t site)
 	outer = soq_deadline(soq_now() + BACKLOG_NS);
 	soq_set_accept_timeout(l, 0);
 	while (waiting-- > 0 && soq__lane_has_room(lane) &&
-		(fd = soq__accept_fd(l, &peer)) >= 0)
+		atomic_load(&lane->server->stops) < 2 && (fd = soq__accept_fd(l, &peer)) >= 0)
 		take(lane, site, fd, &peer);
 	soq_deadline_restore(outer);
 }

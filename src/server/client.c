@@ -125,7 +125,7 @@ static void unpark(struct soq__op *op)
 {
 	struct client *c = op->owner;
 
-	if (op->result < 0)
+	if (op->result < 0 || c->lane->cancelling)
 		client_close(c);
 	else
 		make_runnable(c);

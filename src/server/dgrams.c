@@ -126,7 +126,7 @@ static int in_turn(struct soq__lane *lane, const struct soq__site *site, struct 
 		return rc;
 	rc = hand_over(lane, site, d, packet);
 	if (rc == 0)
-		rc = soq__lane_await_none(lane);
+		rc = soq__lane_await(lane, soq__lane_is_empty);
 	soq_mutex_unlock(lane->turn);
 	return rc;
 }
@@ -136,7 +136,7 @@ static int serve_one(struct soq__lane *lane, size_t i, void *buffer)
 	const struct soq__site *site = &lane->server->sites[i];
 	struct soq_packet packet = { .data = buffer, .capacity = DATAGRAM_MAX };
 	struct soq_dgram *d = lane->sockets[i];
-	int rc = soq__lane_await_room(lane);
+	int rc = soq__lane_await(lane, soq__lane_has_room);
 
 	if (rc == 0)
 		rc = soq_recv_packets(d, &packet, 1);
@@ -161,6 +161,7 @@ void soq__dgram_main(void *arg)
 
 	free(arg);
 	soq_set_fiber_name("datagrams");
+	soq__current()->deadline_ns = SOQ_NEVER; /* as an acceptor's */
 	if (rc < 0)
 		soq__log(a.lane->server, "datagrams of %s are not served: %s",
 			a.lane->server->sites[a.site].exact, soq_strerror(rc));

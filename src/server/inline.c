@@ -100,7 +100,7 @@ static void watch_end(struct watch *w)
 	e->type->cancel(e, &w->op);
 	while (w->pending)
 		e->type->turn(e, SOQ_NEVER);
-	e->type->release(e, &w->socket);
+	e->type->forget(e, &w->socket);
 }
 
 /* @return whether the peer has another request */

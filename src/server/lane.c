@@ -20,31 +20,23 @@ bool soq__lane_has_room(const struct soq__lane *lane)
 	return atomic_load(&lane->clients) < lane->clients_max;
 }
 
-/* Nothing runs between a check and the wait after it, so no change is missed. */
-int soq__lane_await_room(struct soq__lane *lane)
+int soq__lane_await(struct soq__lane *lane, bool (*holds)(const struct soq__lane *lane))
 {
 	int rc = 0;
 
 	while (rc == 0) {
-		soq_event_reset(lane->changed);
-		if (soq__lane_has_room(lane))
+		uint64_t sets = soq__event_sets(lane->changed);
+
+		if (holds(lane))
 			break;
-		rc = soq_event_wait(lane->changed);
+		rc = soq__event_wait_after(lane->changed, sets);
 	}
 	return rc;
 }
 
-int soq__lane_await_none(struct soq__lane *lane)
+bool soq__lane_is_empty(const struct soq__lane *lane)
 {
-	int rc = 0;
-
-	while (rc == 0) {
-		soq_event_reset(lane->changed);
-		if (atomic_load(&lane->clients) == 0)
-			break;
-		rc = soq_event_wait(lane->changed);
-	}
-	return rc;
+	return atomic_load(&lane->clients) == 0;
 }
 
 void soq__lane_client_began(struct soq__lane *lane)
@@ -119,6 +111,10 @@ static int open_sockets(struct soq__lane *lane)
 		}
 		lane->listeners[i] = lane->server->sites[i].listener;
 		lane->sockets[i] = lane->server->sites[i].socket;
+		if (lane->listeners[i])
+			soq__listener_own(lane->listeners[i]);
+		if (lane->sockets[i])
+			soq__dgram_own(lane->sockets[i]);
 	}
 	return rc;
 }
@@ -180,21 +176,20 @@ static void stop_accepting(struct soq__lane *lane)
 	close_listeners(lane);
 }
 
+static bool is_empty_or_cancelled(const struct soq__lane *lane)
+{
+	return lane->cancelled || soq__lane_is_empty(lane);
+}
+
 /* Wait until the lane has no client, an instant has come, or the second stop has.
  * @return whether it has none */
 static bool await_clients(struct soq__lane *lane, int64_t until_ns)
 {
 	int64_t outer = soq_deadline(until_ns);
-	int rc = 0;
 
-	while (rc == 0 && !lane->cancelled) {
-		soq_event_reset(lane->changed);
-		if (atomic_load(&lane->clients) == 0)
-			break;
-		rc = soq_event_wait(lane->changed);
-	}
+	soq__lane_await(lane, is_empty_or_cancelled);
 	soq_deadline_restore(outer);
-	if (atomic_load(&lane->clients) > 0)
+	if (!soq__lane_is_empty(lane))
 		return false;
 	/* Asking the event makes sure that the last client's thread has let go of it. */
 	soq_event_is_set(lane->changed);
@@ -249,7 +244,7 @@ static bool was_stopped_twice(const struct soq__lane *lane)
 static int drain(struct soq__lane *lane, int64_t grace_ns)
 {
 	bool had_clients = atomic_load(&lane->clients) > 0, all_gone;
-	struct soq_scope *scope;
+	struct soq_scope *scope = NULL;
 
 	if (soq_scope_open(&scope) < 0 || soq_spawn(scope, cancel_main, lane) < 0)
 		lane->cancelled = true; /* no memory to be patient with */
@@ -272,13 +267,19 @@ static int serve(struct soq__lane *lane)
 	return rc < 0 ? rc : 0;
 }
 
+/* A lane's share of what the server may have in all. */
+static unsigned share(unsigned all, unsigned lanes, unsigned index)
+{
+	return all / lanes + (index < all % lanes);
+}
+
 static int lane_init(struct soq__lane *lane)
 {
 	struct soq_server *server = lane->server;
 	int rc;
 
 	lane->worker = soq__worker();
-	lane->clients_max = (server->opt.clients_max - 1) / server->opt.workers + 1;
+	lane->clients_max = share(server->opt.clients_max, server->opt.workers, lane->index);
 	soq__list_init(&lane->served);
 	soq__list_init(&lane->runnable);
 	soq__list_init(&lane->children);

@@ -63,8 +63,11 @@ static void watch(struct child *c)
 		.owner = c,
 	};
 	soq__list_init(&c->op.node);
-	if (e->type->submit(e, &c->op))
-		child_ended(&c->op);
+	if (!e->type->submit(e, &c->op))
+		return;
+	if (c->op.result < 0)
+		kill(c->pid, SIGKILL); /* it cannot be watched, and must not be waited for */
+	child_ended(&c->op);
 }
 
 void soq__processes_kill(struct soq__lane *lane)
@@ -84,8 +87,9 @@ _Noreturn static void child_main(struct soq__lane *lane, void (*main)(void *), v
 	 * accept and here. */
 	f->cancelled = false;
 	f->deadline_ns = SOQ_NEVER;
+	/* A terminal sends SIGINT to the whole group: it stays the server's, which lets
+	 * requests in flight end. SIGTERM can be meant for this process alone. */
 	sigemptyset(&stops);
-	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);
 	if (lane->server->opt.stop_on_signals)
 		pthread_sigmask(SIG_UNBLOCK, &stops, NULL);

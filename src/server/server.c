@@ -5,6 +5,7 @@
 #include <soquete/runtime.h>
 #include "fiber/last_error.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -107,6 +108,11 @@ void soq_server_free(struct soq_server *server)
 	for (size_t i = 0; i < server->site_count; i++) {
 		struct soq__site *site = &server->sites[i];
 
+		/* Perhaps another thread than the one that opened them. */
+		if (site->listener)
+			soq__listener_own(site->listener);
+		if (site->socket)
+			soq__dgram_own(site->socket);
 		soq_listener_close(site->listener);
 		soq_dgram_close(site->socket);
 		free(site->text);
@@ -182,9 +188,12 @@ int soq_server_listen(
 {
 	struct soq_listen_options opt = { .backlog = server->opt.backlog,
 		.unix_mode = server->opt.unix_mode };
-	struct soq__site *site = add_site(server, endpoint);
+	struct soq__site *site;
 	int rc;
 
+	if (server->running)
+		return -EBUSY;
+	site = add_site(server, endpoint);
 	if (!site)
 		return -ENOMEM;
 	site->handler = handler;
@@ -199,9 +208,12 @@ int soq_server_listen(
 int soq_server_bind(
 	struct soq_server *server, const char *endpoint, soq_dgram_handler *handler, void *arg)
 {
-	struct soq__site *site = add_site(server, endpoint);
+	struct soq__site *site;
 	int rc;
 
+	if (server->running)
+		return -EBUSY;
+	site = add_site(server, endpoint);
 	if (!site)
 		return -ENOMEM;
 	site->dgram = handler;
@@ -380,6 +392,8 @@ int soq_server_run(struct soq_server *server)
 		return -EBUSY;
 	if (server->opt.clients_max == 0)
 		server->opt.clients_max = default_clients_max(server->opt.shape);
+	if (server->opt.workers > server->opt.clients_max)
+		server->opt.workers = server->opt.clients_max;
 	server->running = true;
 	rc = server->opt.stop_on_signals ? run_with_signals(server) : run_lanes(server);
 	server->running = false;

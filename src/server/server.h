@@ -85,9 +85,9 @@ int soq__lane_run(struct soq_server *server, unsigned index);
 
 /* Whether the lane may take another client now. */
 bool soq__lane_has_room(const struct soq__lane *lane);
-/* Suspend until it may; until it has no client. @return 0, -ETIMEDOUT, -ECANCELED */
-int soq__lane_await_room(struct soq__lane *lane);
-int soq__lane_await_none(struct soq__lane *lane);
+bool soq__lane_is_empty(const struct soq__lane *lane);
+/* Suspend until one of these holds. @return 0, -ETIMEDOUT, -ECANCELED */
+int soq__lane_await(struct soq__lane *lane, bool (*holds)(const struct soq__lane *lane));
 void soq__lane_client_began(struct soq__lane *lane);
 /* May be called by any thread. */
 void soq__lane_client_ended(struct soq__lane *lane);
@@ -103,7 +103,8 @@ struct soq__acceptor {
  * which it frees */
 void soq__accept_main(void *arg);
 
-/* Take in, without waiting, the clients that the kernel has accepted by now. */
+/* Take in, without waiting, the clients that the kernel has accepted before the stop, and not
+ * those that go on coming. */
 void soq__accept_backlog(struct soq__lane *lane, size_t site);
 
 /* ---- the shapes ---- */
