@@ -84,8 +84,9 @@ SOQ_API int soq_set_stack_size(size_t bytes);
 SOQ_API int soq_offload(void (*fn)(void *), void *arg);
 
 /**
- * Suspends until a descriptor of any kind is ready, as poll(2).
- * @events  POLLIN, POLLOUT …
+ * Suspends until a descriptor of any kind is ready, as poll(2). It is not changed.
+ * @events  POLLIN, POLLOUT …; errors and hang-ups are always told, and by io_uring a peer's
+ *          half-close (POLLRDHUP) too
  * @return the events that are true, > 0; -ETIMEDOUT, -ECANCELED, -EBADF
  */
 SOQ_API int soq_wait_fd(int fd, short events);

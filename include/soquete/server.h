@@ -96,12 +96,13 @@ SOQ_API int soq_server_new(struct soq_server **ret, const struct soq_server_opti
 
 /**
  * Listen on an endpoint; clients wait until soq_server_run(). Suspends to look a name up.
- * @return 0; errors as soq_listen()
+ * @return 0; errors as soq_listen(); -EBUSY when the server runs
  */
 SOQ_API int soq_server_listen(
 	struct soq_server *server, const char *endpoint, soq_handler *handler, void *arg);
 
-/** Receive datagrams on an endpoint. @return 0; errors as soq_dgram_open() */
+/** Receive datagrams on an endpoint. @return 0; errors as soq_dgram_open();
+ *  -EBUSY when the server runs */
 SOQ_API int soq_server_bind(
 	struct soq_server *server, const char *endpoint, soq_dgram_handler *handler, void *arg);
 
@@ -118,8 +119,11 @@ SOQ_API int soq_server_endpoint(const struct soq_server *server, size_t index,
  * in flight end until the grace time is over, then cancels them. Idle clients are closed
  * at once. The calling fiber's cancellation or deadline stops the server at once.
  *
+ * With stop_on_signals, SIGINT and SIGTERM are the server's from here on, in this thread and
+ * those it starts; a program that announces itself before should block them first.
+ *
  * @return 0 after a drain; -ETIMEDOUT when clients had to be cancelled; -ECANCELED;
- *         -EINVAL when there is no endpoint
+ *         -EINVAL when there is no endpoint; -EBUSY when it runs already
  */
 SOQ_API int soq_server_run(struct soq_server *server);
 

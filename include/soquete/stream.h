@@ -77,7 +77,7 @@ SOQ_API ssize_t soq_recv_line(struct soq_stream *s, char *buf, size_t len);
  * Give bytes back: the next receive returns them first, before the peer's. For a parser
  * that read too far, and for a handler that keeps a pipelined request for its next call.
  *
- * @return 0; -ENOMEM
+ * @return 0; -ENOMEM; -EBUSY while another fiber receives
  */
 SOQ_API int soq_unrecv(struct soq_stream *s, const void *buf, size_t len);
 
@@ -170,8 +170,9 @@ SOQ_API int soq_adopt(struct soq_stream **ret, int fd);
  * Give up a stream and keep its descriptor, in blocking mode, for another owner such as a
  * program to be executed. It stays close-on-exec.
  *
- * @return the descriptor, now the caller's, and @s is freed; -EBUSY, -EOPNOTSUPP and @s is
- *         still the caller's. Bytes received but not yet given out are lost.
+ * @return the descriptor, now the caller's, and @s is freed; -EBUSY (an operation is
+ *         pending), and @s is still the caller's. Bytes received but not yet given out are
+ *         lost.
  */
 SOQ_API int soq_detach(struct soq_stream *s);
 

@@ -1,7 +1,8 @@
 /* sync.h - fibers waiting for each other: mutex, event, bounded queue.
  *
  * Each works between fibers of one thread and between threads. Waiters are served in the
- * order in which they came.
+ * order in which they came. The first wait of a thread opens a descriptor to be woken by, so
+ * that every call that suspends may also fail with -EMFILE, -ENFILE or -ENOMEM.
  */
 #ifndef SOQUETE_SYNC_H
 #define SOQUETE_SYNC_H
