@@ -49,7 +49,7 @@ const char *test_engine_name(void);
 unsigned test_scale(unsigned n);
 
 /**
- * Whether an emulator of the kernel's calls (qemu-user) is between the case and the
+ * Whether an emulator of the kernel's calls (qemu-user, valgrind) is between the case and the
  * kernel. What it lacks may be skipped; the same case counts where it runs natively.
  */
 bool test_is_emulated(void);
