@@ -227,6 +227,35 @@ CONTRACT_SHAPES(stop_serves_the_backlog)
 	soq_server_free(server);
 }
 
+static int do_nothing(struct soq_stream *peer, void *arg)
+{
+	(void)peer, (void)arg;
+	return SOQ_DONE;
+}
+
+/* Served without ever waiting, so that the stop is first seen when all is over: whoever
+ * served must not begin to wait for the second one. */
+CONTRACT_SHAPES(stop_seen_when_all_is_over)
+{
+	struct soq_server_options opt = {
+		.shape = the_shape(), .linger_ns = 1, .grace_ns = 600 * SOQ_S
+	};
+	struct soq_server *server;
+	struct soq_stream *s;
+	struct soq_addr addr;
+	char text[64];
+
+	CHECK_OK(soq_server_new(&server, &opt));
+	CHECK_OK(soq_server_listen(server, LOCAL, do_nothing, NULL));
+	CHECK_OK(soq_server_endpoint(server, 0, &addr, NULL));
+	soq_addr_endpoint(text, sizeof(text), SOQ_SCHEME_TCP, &addr);
+	CHECK_OK(soq_connect(&s, text));
+	soq_server_stop(server);
+	CHECK_OK(soq_server_run(server));
+	expect_end(s);
+	soq_server_free(server);
+}
+
 /* ---- several workers ---- */
 
 static int ignore(struct soq_dgram *d, const struct soq_packet *request, void *arg)
@@ -316,24 +345,73 @@ CONTRACT(stop_twice_with_several_workers)
 	CHECK_EQ(atomic_load(&counters->cancelled), 12);
 }
 
+static int second_worker_sleeps(struct soq_stream *peer, void *arg)
+{
+	return gettid() == getpid() ? SOQ_DONE : sleep_for_ever(peer, arg);
+}
+
+/* The worker whose fiber is cancelled has no client: the others' are cancelled all the same. */
 CONTRACT(stop_by_cancelling_a_run_with_several_workers)
 {
-	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever } },
+	struct plan plan = {
+		.sites = { { .endpoint = LOCAL, .handler = second_worker_sleeps } },
 		.opt = { .workers = 3, .grace_ns = 600 * SOQ_S },
-		.cancel = true };
-	struct soq_stream *clients[12];
+		.cancel = true
+	};
+	struct soq_stream *s;
 	struct remote r;
 
 	counters_open();
 	remote_start(&r, &plan);
-	for (int i = 0; i < 12; i++)
-		if (soq_connect(&clients[i], r.endpoints[0]) < 0)
-			clients[i] = NULL;
-	for (int i = 0; i < 12; i++)
-		if (clients[i])
-			expect_end(clients[i]);
+	while (soq_connect(&s, r.endpoints[0]) == 0) /* until it no longer listens */
+		expect_end(s);
 	remote_end(&r, -ECANCELED);
+	CHECK(atomic_load(&counters->began) > 0);
 	CHECK_EQ(atomic_load(&counters->cancelled), atomic_load(&counters->began));
+}
+
+/* ---- from within ---- */
+
+static struct soq_server *served;
+
+static void stop_server(void *data)
+{
+	(void)data;
+	soq_server_stop(served);
+}
+
+static int stop_at_the_close(struct soq_stream *peer, void *arg)
+{
+	(void)arg;
+	soq_set_stream_data(peer, NULL, stop_server);
+	return SOQ_DONE;
+}
+
+static void connect_and_leave(void *arg)
+{
+	struct soq_stream *s;
+
+	CHECK_OK(soq_connect(&s, arg));
+	leave(s);
+}
+
+/* A stop at the last moment of a client's life: whoever served it must not begin to wait for
+ * the second one. */
+CONTRACT_SHAPES(stop_as_a_client_ends)
+{
+	struct soq_server_options opt = { .shape = the_shape(), .grace_ns = 600 * SOQ_S };
+	struct soq_scope *scope = scope_open();
+	char text[SOQ_ENDPOINT_TEXT_MAX];
+	struct soq_addr addr;
+
+	CHECK_OK(soq_server_new(&served, &opt));
+	CHECK_OK(soq_server_listen(served, LOCAL, stop_at_the_close, NULL));
+	CHECK_OK(soq_server_endpoint(served, 0, &addr, NULL));
+	soq_addr_endpoint(text, sizeof(text), SOQ_SCHEME_TCP, &addr);
+	CHECK_OK(soq_spawn(scope, connect_and_leave, text));
+	CHECK_OK(soq_server_run(served));
+	scope_join(scope);
+	soq_server_free(served);
 }
 
 static void *stop_from_a_thread(void *arg)
