@@ -4,6 +4,10 @@
  * calls that say "Suspends". A thread's own stack is its first fiber, so every call works
  * anywhere, main included.
  *
+ * After fork(2) only the calling fiber goes on in the child, with an engine of its own; the
+ * others, and what waits for them, are the parent's. It should end with _exit(2) or exec(3),
+ * and not return into what called it.
+ *
  *	struct soq_scope *scope;
  *	soq_scope_open(&scope);
  *	for (size_t i = 0; i < n; i++)

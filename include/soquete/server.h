@@ -123,7 +123,7 @@ SOQ_API int soq_server_endpoint(const struct soq_server *server, size_t index,
  * those it starts; a program that announces itself before should block them first.
  *
  * @return 0 after a drain; -ETIMEDOUT when clients had to be cancelled; -ECANCELED;
- *         -EINVAL when there is no endpoint; -EBUSY when it runs already
+ *         -EINVAL when there is no endpoint, or when it has run before; -EBUSY when it runs
  */
 SOQ_API int soq_server_run(struct soq_server *server);
 

@@ -390,6 +390,8 @@ int soq_server_run(struct soq_server *server)
 		return soq__fail(-EINVAL, "serve: the server has no endpoint");
 	if (server->running)
 		return -EBUSY;
+	if (server->ended)
+		return soq__fail(-EINVAL, "serve: a server that has ended cannot run again");
 	if (server->opt.clients_max == 0)
 		server->opt.clients_max = default_clients_max(server->opt.shape);
 	if (server->opt.workers > server->opt.clients_max)
@@ -397,6 +399,7 @@ int soq_server_run(struct soq_server *server)
 	server->running = true;
 	rc = server->opt.stop_on_signals ? run_with_signals(server) : run_lanes(server);
 	server->running = false;
+	server->ended = true;
 	return rc;
 }
 
