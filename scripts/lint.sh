@@ -95,7 +95,7 @@ run_check() { # CHECK
 	else
 		failed=$((failed + 1))
 		echo "FAIL lint $1"
-		printf '%s\n' "$out" | grep -v ' warnings generated' | sed 's/^/    | /'
+		printf '%s\n' "$out" | grep -v ' warnings\? generated' | sed 's/^/    | /'
 	fi
 }
 

@@ -161,6 +161,9 @@ unsigned soq__listener_waiting(const struct soq_listener *l)
 	if (soq__type(l->worker)->get_option(&l->socket, IPPROTO_TCP, TCP_INFO, &info, &len) <
 		0)
 		return UINT_MAX;
+	/* Some emulators answer with the first field only. */
+	if (len < offsetof(struct tcp_info, tcpi_unacked) + sizeof(info.tcpi_unacked))
+		return UINT_MAX;
 	return info.tcpi_unacked;
 }
 
