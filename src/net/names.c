@@ -163,7 +163,7 @@ static int literals(struct soq_addr list[2], const struct soq_endpoint *e, bool 
 {
 	struct soq_endpoint numbered = *e, port_alone = *e;
 	size_t count = literal(list, e, passive);
-	struct soq__addrs found;
+	struct soq__addrs found = { 0 };
 	int rc;
 
 	if (count == 0 || !*e->service)
