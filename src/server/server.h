@@ -47,7 +47,7 @@ struct soq_server {
 	_Atomic unsigned stops;
 	_Atomic unsigned clients;
 	bool running;
-	bool ended; /* its sockets are gone */
+	bool ended;   /* its sockets are gone */
 	sem_t opened; /* posted by each lane but the first when its sockets are open */
 	struct soq__peers *peers;
 };
