@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -239,4 +240,70 @@ CONTRACT(fiber_wait_signal_by_two)
 	CHECK_EQ(a.rc, SIGUSR1);
 	CHECK_EQ(b.rc, SIGUSR2);
 	soq_scope_close(scope);
+}
+
+/* ---- a wake-up from outside, while others wait ---- */
+
+static void *set_event(void *arg)
+{
+	soq_event_set(arg);
+	return NULL;
+}
+
+/* Who is woken by another thread waits for the next wake-up at once, which makes one more
+ * operation within the very turn that completes it. Those who wait for descriptors must not
+ * take its result for theirs. */
+static void wake_beside(unsigned others)
+{
+	struct soq_scope *scope = scope_open();
+	struct soq_event *event = event_new();
+	unsigned ready = 0;
+	struct watch w[8];
+	pthread_t thread;
+	int quiet[8][2];
+
+	for (unsigned i = 0; i < others; i++) {
+		CHECK_EQ(pipe2(quiet[i], O_CLOEXEC), 0);
+		w[i] = (struct watch){ quiet[i][0], POLLIN, 1, &ready };
+		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+	}
+	for (int round = 0; round < 10; round++) {
+		CHECK_EQ(pthread_create(&thread, NULL, set_event, event), 0);
+		CHECK_OK(soq_event_wait(event));
+		soq_event_reset(event);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(ready, 0);
+	}
+	for (unsigned i = 0; i < others; i++) {
+		CHECK_EQ(write(quiet[i][1], "x", 1), 1);
+		while (ready <= i)
+			CHECK_OK(soq_sleep(1));
+		CHECK_EQ(w[i].rc, POLLIN);
+	}
+	soq_scope_close(scope);
+	for (unsigned i = 0; i < others; i++) {
+		close(quiet[i][0]);
+		close(quiet[i][1]);
+	}
+	soq_event_free(event);
+}
+
+static void *wake_beside_in_a_thread(void *arg)
+{
+	wake_beside(*(unsigned *)arg);
+	return NULL;
+}
+
+CONTRACT(fiber_wait_fd_while_woken)
+{
+	pthread_t thread;
+
+	/* Each number in a thread of its own: an engine begins with little room. */
+	for (unsigned others = 0; others <= 8; others++) {
+		ROW("beside %u", others);
+		CHECK_EQ(pthread_create(&thread, NULL, wake_beside_in_a_thread, &others), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+	}
+	for (unsigned others = 0; others <= 8; others++)
+		wake_beside(others);
 }

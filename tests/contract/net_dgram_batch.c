@@ -346,3 +346,51 @@ CONTRACT(packets_timeout_at_a_full_receiver)
 	soq_dgram_close(server);
 	soq_dgram_close(client);
 }
+
+/* ---- on the smallest stack ---- */
+
+struct small_stack {
+	struct batch *sent, *got;
+	struct soq_dgram *server, *client;
+	unsigned count;
+	bool ended;
+};
+
+static void send_and_recv_64(void *arg)
+{
+	struct small_stack *s = arg;
+
+	for (unsigned n = 0; n < 64;)
+		n += (unsigned)CHECK_OK(
+			soq_send_packets(s->client, s->sent->packets + n, 64 - n));
+	while (s->count < 64)
+		s->count += (unsigned)CHECK_OK(soq_recv_packets(
+			s->server, s->got->packets + s->count, 64 - s->count));
+	s->ended = true;
+}
+
+CONTRACT(packets_on_the_smallest_stack)
+{
+	struct small_stack s = { .sent = batch_new(), .got = batch_new() };
+	struct soq_scope *scope;
+
+	CHECK_OK(soq_set_stack_size(32 * 1024));
+	for (int equal = 0; equal <= 1; equal++) {
+		ROW("lengths equal: %d", equal);
+		udp_ends(&s.server, &s.client, "127.0.0.1");
+		for (unsigned i = 0; i < 64; i++)
+			batch_fill(s.sent, i, equal ? 100 : 100 + i);
+		s.count = 0;
+		s.ended = false;
+		scope = scope_open();
+		go(scope, send_and_recv_64, &s);
+		scope_join(scope);
+		CHECK(s.ended);
+		for (unsigned i = 0; i < 64; i++)
+			batch_check(&s.got->packets[i], s.sent, i);
+		soq_dgram_close(s.server);
+		soq_dgram_close(s.client);
+	}
+	free(s.sent);
+	free(s.got);
+}

@@ -2,7 +2,9 @@
 #include "contract/net.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 
 CONTRACT(finish_of_ended_flows)
 {
@@ -244,6 +246,56 @@ CONTRACT(no_signal_from_send_file)
 	CHECK_OK(pthread_sigmask(SIG_SETMASK, NULL, &after));
 	CHECK_EQ(sigismember(&before, SIGPIPE), sigismember(&after, SIGPIPE));
 	fclose(file);
+}
+
+struct reader {
+	int fd;
+	size_t len;
+};
+
+/* Receive that much, and go. */
+static void *read_and_go(void *arg)
+{
+	struct reader *r = arg;
+	char buf[65536];
+
+	while (r->len > 0) {
+		ssize_t n = read(r->fd, buf, r->len < sizeof(buf) ? r->len : sizeof(buf));
+
+		if (n <= 0)
+			break;
+		r->len -= (size_t)n;
+	}
+	close(r->fd);
+	return NULL;
+}
+
+/* sendfile(2) raises a signal even when it returns the bytes that it could send before. */
+CONTRACT(no_signal_when_the_peer_goes_within_send_file)
+{
+	enum { LEN = 4 << 20 };
+	int file = memfd_create("file", MFD_CLOEXEC), fds[2];
+	unsigned seed = 1;
+	struct soq_stream *s;
+	sigset_t pending;
+	pthread_t thread;
+
+	CHECK_OK(ftruncate(file, LEN));
+	for (unsigned i = 0; i < test_scale(200); i++) {
+		struct reader r = { .len = next_random(&seed) % (LEN * 3 / 4) };
+
+		ROW("round %u: gone after %zu bytes", i, r.len);
+		CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+		CHECK_OK(soq_adopt(&s, fds[0]));
+		r.fd = fds[1];
+		CHECK_EQ(pthread_create(&thread, NULL, read_and_go, &r), 0);
+		CHECK(soq_send_file(s, file, 0, LEN) < LEN);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		soq_close(s);
+		CHECK_OK(sigpending(&pending));
+		CHECK(!sigismember(&pending, SIGPIPE));
+	}
+	close(file);
 }
 
 CONTRACT(linger_zero_resets)

@@ -51,6 +51,22 @@ CONTRACT(option_keepalive)
 	link_close(&l);
 }
 
+/* Durations beyond what the kernel's seconds can hold: its refusal, no other duration. */
+CONTRACT(option_keepalive_without_limit)
+{
+	static const int64_t durations[] = { SOQ_NEVER, SOQ_NEVER - 1, SOQ_NEVER - SOQ_S };
+	struct link l;
+
+	link_open(&l, TCP4);
+	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+		ROW("%lld ns", (long long)durations[i]);
+		CHECK_ERR(soq_set_keepalive(l.near, durations[i], SOQ_S, 3), -EINVAL);
+		CHECK_ERR(soq_set_keepalive(l.near, SOQ_S, durations[i], 3), -EINVAL);
+		CHECK_EQ(option(soq_fd(l.near), IPPROTO_TCP, TCP_KEEPIDLE), 1);
+	}
+	link_close(&l);
+}
+
 CONTRACT(option_buffers_and_linger)
 {
 	struct linger linger;

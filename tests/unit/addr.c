@@ -145,3 +145,17 @@ TEST(addr_equal)
 	CHECK(soq_addr_equal(&a[1], &mapped));
 	CHECK(!soq_addr_equal(&mapped, &a[2]));
 }
+
+/* Link-local addresses are of one link: another zone's are other hosts (RFC 4007 section 6). */
+TEST(addr_equal_zone)
+{
+	struct soq_addr a = in6("fe80::1", 80), b = a, c = a, mapped = in6("::ffff:192.0.2.7", 80),
+			four = in4("192.0.2.7", 80);
+
+	a.in6.sin6_scope_id = b.in6.sin6_scope_id = 1;
+	c.in6.sin6_scope_id = 2;
+	CHECK(soq_addr_equal(&a, &b));
+	CHECK(!soq_addr_equal(&a, &c));
+	CHECK(!soq_addr_equal(&c, &a));
+	CHECK(soq_addr_equal(&mapped, &four));
+}
