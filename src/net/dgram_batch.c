@@ -58,7 +58,7 @@ static int recv_now(struct soq_dgram *d, struct soq_packet *packets, unsigned co
 
 int soq_recv_packets(struct soq_dgram *d, struct soq_packet *packets, unsigned count)
 {
-	int64_t rc = soq__check(d->worker->current);
+	int64_t rc = soq__begin(d->worker);
 	int n;
 
 	if (count == 0)
@@ -178,7 +178,7 @@ static int send_next(struct soq_dgram *d, const struct soq_packet *packets, unsi
 int soq_send_packets(struct soq_dgram *d, const struct soq_packet *packets, unsigned count)
 {
 	unsigned sent = 0;
-	int rc = soq__check(d->worker->current);
+	int rc = soq__begin(d->worker);
 
 	if (rc == 0)
 		rc = soq__dgram_begin_send(d);

@@ -394,3 +394,69 @@ CONTRACT(packets_on_the_smallest_stack)
 	free(s.sent);
 	free(s.got);
 }
+
+/* ---- beside other fibers ---- */
+
+struct talker {
+	struct soq_dgram *d;
+	int peer;
+	bool stop;
+};
+
+static void only_receive(void *arg)
+{
+	struct talker *t = arg;
+	char bytes[4];
+	struct soq_packet in = { .data = bytes, .capacity = sizeof(bytes) };
+
+	while (!t->stop) {
+		CHECK_EQ(write(t->peer, "abc", 3), 3);
+		CHECK_EQ(soq_recv_packets(t->d, &in, 1), 1);
+	}
+}
+
+static void only_send(void *arg)
+{
+	struct talker *t = arg;
+	char bytes[4] = "abc";
+	struct soq_packet out = { .data = bytes, .len = 3 };
+
+	while (!t->stop) {
+		CHECK_EQ(soq_send_packets(t->d, &out, 1), 1);
+		CHECK_EQ(read(t->peer, bytes, sizeof(bytes)), 3);
+	}
+}
+
+static void stop_the_talk(void *arg)
+{
+	struct talker *t = arg;
+
+	for (int i = 0; i < 10; i++)
+		CHECK_OK(soq_yield());
+	CHECK_OK(soq_sleep(SOQ_MS));
+	t->stop = true;
+}
+
+/* Whoever never has to wait for a datagram lets the others run all the same. */
+CONTRACT(packets_leave_others_their_turn)
+{
+	static void (*const talks[])(void *) = { only_receive, only_send };
+	struct soq_scope *scope;
+	struct talker t;
+	char text[32];
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		ROW("%s", i == 0 ? "receiving" : "sending");
+		CHECK_OK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds));
+		snprintf(text, sizeof(text), "fd://%d", fds[0]);
+		t = (struct talker){ .peer = fds[1] };
+		CHECK_OK(soq_dgram_open(&t.d, text));
+		scope = scope_open();
+		CHECK_OK(soq_spawn(scope, talks[i], &t));
+		CHECK_OK(soq_spawn(scope, stop_the_talk, &t));
+		scope_join(scope);
+		soq_dgram_close(t.d);
+		close(fds[1]);
+	}
+}
