@@ -364,8 +364,8 @@ static void send_and_recv_64(void *arg)
 		n += (unsigned)CHECK_OK(
 			soq_send_packets(s->client, s->sent->packets + n, 64 - n));
 	while (s->count < 64)
-		s->count += (unsigned)CHECK_OK(soq_recv_packets(
-			s->server, s->got->packets + s->count, 64 - s->count));
+		s->count += (unsigned)CHECK_OK(
+			soq_recv_packets(s->server, s->got->packets + s->count, 64 - s->count));
 	s->ended = true;
 }
 

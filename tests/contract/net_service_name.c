@@ -1,10 +1,12 @@
-/* net_service_name.c - ports by the names of services(5) that are not among the library's own. */
+/* net_service_name.c - ports by the names of services(5) that are not among the library's own.
+ */
 #include "contract/net.h"
 #include "contract/private_net.h"
 
 #include <netdb.h>
 
-/* A name that only the machine's table has. In a network of the case's own, its port is free. */
+/* A name that only the machine's table has. In a network of the case's own, its port is free.
+ */
 static const char *service_of_the_machine(unsigned *ret_port)
 {
 	static const char *const names[] = { "http-alt", "postgresql", "mysql", "x11" };

@@ -32,8 +32,9 @@ struct site {
 struct plan {
 	struct site sites[SITES_MAX];
 	struct soq_server_options opt;
-	rlim_t descriptors; /* 0: as they are */
-	bool cancel;	    /* the fiber that runs it, when a handler has begun */
+	rlim_t descriptors;  /* 0: as they are */
+	bool cancel;	     /* the fiber that runs it, when a handler has begun */
+	int64_t deadline_ns; /* of the fiber that runs it, from then on; 0: none */
 };
 
 struct remote {
@@ -169,7 +170,10 @@ _Noreturn static inline void server__main(const struct plan *plan, int report_fd
 	mine.opt.log = server__log;
 	mine.opt.log_arg = &report_fd;
 	server = server__new(&mine, report_fd);
+	if (plan->deadline_ns)
+		soq_deadline(soq_now() + plan->deadline_ns);
 	rc = plan->cancel ? server__run_and_cancel(server) : soq_server_run(server);
+	soq_deadline_restore(SOQ_NEVER);
 	soq_server_free(server);
 	CHECK_OK(soq_thread_end());
 	exit(-rc);

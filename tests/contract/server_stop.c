@@ -80,6 +80,35 @@ CONTRACT_SHAPES(stop_lets_a_request_end)
 	remote_end(&r, 0);
 }
 
+/* Ctrl-C: a terminal sends SIGINT to the whole process group, the clients' processes too. */
+CONTRACT_SHAPES(stop_from_a_terminal_lets_a_request_end)
+{
+	struct plan plan = plan_of(wait_at_the_gate);
+	struct soq_stream *busy;
+	sigset_t interrupt;
+	struct remote r;
+	char line[32];
+	int signal;
+
+	/* This process is of the group as well. */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &interrupt, NULL), 0);
+	plan.opt.grace_ns = 600 * SOQ_S;
+	remote_start(&r, &plan);
+	busy = remote_connect(&r, 0);
+	CHECK_EQ(soq_send_text(busy, "x\n"), 2);
+	EVENTUALLY(atomic_load(&counters->began) == 1);
+	CHECK_OK(kill(0, SIGINT));
+	EVENTUALLY(atomic_load(&counters->draining) == 1);
+	atomic_store(&counters->gate, 1);
+	CHECK_OK(soq_recv_line(busy, line, sizeof(line)));
+	CHECK_STR(line, "drained");
+	expect_end(busy);
+	remote_end(&r, 0);
+	CHECK_EQ(sigwait(&interrupt, &signal), 0);
+}
+
 CONTRACT_SHAPES(stop_without_clients)
 {
 	struct plan plan = plan_of(echo_lines);
@@ -326,6 +355,30 @@ CONTRACT(stop_while_workers_begin)
 	}
 }
 
+/* The same with the stop there before anything else, and with a socket that was inherited. */
+CONTRACT(stop_before_the_run)
+{
+	struct soq_server_options opt = { .workers = 2, .grace_ns = 600 * SOQ_S };
+	char path[160], inherited[32];
+
+	snprintf(path, sizeof(path), "unix://%s/stream", test_dir());
+	for (unsigned i = 0; i < test_scale(50); i++) {
+		int fd = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		struct soq_server *server;
+
+		ROW("round %u", i);
+		snprintf(inherited, sizeof(inherited), "fd://%d", fd);
+		CHECK_OK(soq_server_new(&server, &opt));
+		CHECK_OK(soq_server_listen(server, path, echo_lines, NULL));
+		CHECK_OK(soq_server_listen(server, inherited, echo_lines, NULL));
+		soq_server_stop(server);
+		CHECK_OK(soq_server_run(server));
+		soq_server_free(server);
+		CHECK(access(path + strlen("unix://"), F_OK) < 0);
+		CHECK(fcntl(fd, F_GETFD) < 0); /* it was the server's to close */
+	}
+}
+
 CONTRACT(stop_twice_with_several_workers)
 {
 	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever } },
@@ -431,24 +484,5 @@ CONTRACT_SHAPES(stop_by_another_thread)
 	CHECK_EQ(pthread_create(&thread, NULL, stop_from_a_thread, server), 0);
 	CHECK_OK(soq_server_run(server));
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	soq_server_free(server);
-}
-
-static int silent(struct soq_stream *peer, void *arg)
-{
-	return SOQ_DONE;
-}
-
-/* Its sockets are gone: that is said, and nothing crashes. */
-CONTRACT(server_runs_once)
-{
-	struct soq_server *server;
-
-	CHECK_OK(soq_server_new(&server, NULL));
-	CHECK_OK(soq_server_listen(server, "tcp://127.0.0.1:0", silent, NULL));
-	soq_server_stop(server);
-	CHECK_EQ(soq_server_run(server), 0);
-	CHECK_ERR(soq_server_run(server), -EINVAL);
-	CHECK(strstr(soq_last_error(), "cannot run again"));
 	soq_server_free(server);
 }

@@ -149,8 +149,8 @@ TEST(addr_equal)
 /* Link-local addresses are of one link: another zone's are other hosts (RFC 4007 section 6). */
 TEST(addr_equal_zone)
 {
-	struct soq_addr a = in6("fe80::1", 80), b = a, c = a, mapped = in6("::ffff:192.0.2.7", 80),
-			four = in4("192.0.2.7", 80);
+	struct soq_addr a = in6("fe80::1", 80), b = a, c = a,
+			mapped = in6("::ffff:192.0.2.7", 80), four = in4("192.0.2.7", 80);
 
 	a.in6.sin6_scope_id = b.in6.sin6_scope_id = 1;
 	c.in6.sin6_scope_id = 2;
