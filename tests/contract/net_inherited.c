@@ -25,7 +25,7 @@ _Noreturn static void accept_in_the_child(struct soq_listener *l)
 	_exit(7);
 }
 
-CONTRACT(accept_in_a_forked_child)
+static void accept_in_children(void)
 {
 	struct soq_listener *l;
 	int status;
@@ -43,6 +43,18 @@ CONTRACT(accept_in_a_forked_child)
 		CHECK_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 7);
 		soq_listener_close(l);
 	}
+}
+
+CONTRACT(accept_in_a_forked_child)
+{
+	accept_in_children();
+}
+
+/* Left to itself, a child has epoll, whatever the parent opened the listener with. */
+CONTRACT(accept_in_a_forked_child_of_another_engine)
+{
+	CHECK_OK(unsetenv("SOQUETE_ENGINE"));
+	accept_in_children();
 }
 
 /* ---- what is refused stays its owner's ---- */
