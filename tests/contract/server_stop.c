@@ -486,3 +486,22 @@ CONTRACT_SHAPES(stop_by_another_thread)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	soq_server_free(server);
 }
+
+static int silent(struct soq_stream *peer, void *arg)
+{
+	return SOQ_DONE;
+}
+
+/* Its sockets are gone: that is said, and nothing crashes. */
+CONTRACT(server_runs_once)
+{
+	struct soq_server *server;
+
+	CHECK_OK(soq_server_new(&server, NULL));
+	CHECK_OK(soq_server_listen(server, "tcp://127.0.0.1:0", silent, NULL));
+	soq_server_stop(server);
+	CHECK_EQ(soq_server_run(server), 0);
+	CHECK_ERR(soq_server_run(server), -EINVAL);
+	CHECK(strstr(soq_last_error(), "cannot run again"));
+	soq_server_free(server);
+}
