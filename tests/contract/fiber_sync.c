@@ -245,12 +245,12 @@ struct market {
 };
 
 /* A deadline that is far, near or past. */
-static int64_t random_deadline(uint64_t *seed)
+static int64_t random_deadline(uint64_t *seed, int64_t far_ns)
 {
 	uint64_t choice = draw(seed) % 4;
 
 	if (choice == 0)
-		return soq_now() + 3600 * SOQ_S;
+		return soq_now() + far_ns;
 	return soq_now() + (int64_t)(draw(seed) % (200 * SOQ_US));
 }
 
@@ -275,7 +275,8 @@ static void produce(void *arg)
 
 	for (unsigned i = 0; i < m->rounds && !soq_cancelled(); i++) {
 		uint64_t item = 1 + draw(&seed) % 1000;
-		int64_t former = soq_deadline(random_deadline(&seed));
+		/* Not farther: consumers give up rounds, and the last one may have gone. */
+		int64_t former = soq_deadline(random_deadline(&seed, 5 * SOQ_MS));
 
 		if (!gave_up(m, soq_queue_put(m->queue, (void *)(uintptr_t)item)))
 			atomic_fetch_add(&m->put, item);
@@ -304,7 +305,7 @@ static void guard(void *arg)
 	uint64_t seed = new_seed(m);
 
 	for (unsigned i = 0; i < m->rounds && !soq_cancelled(); i++) {
-		int64_t former = soq_deadline(random_deadline(&seed));
+		int64_t former = soq_deadline(random_deadline(&seed, 3600 * SOQ_S));
 		int rc = soq_mutex_lock(m->mutex);
 
 		soq_deadline_restore(former);
