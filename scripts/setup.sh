@@ -7,6 +7,7 @@
 # says which packages those are; tests that lack a program are skipped.
 # shellcheck disable=SC2086 # the lists are words, here and below
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # where Debian has rdate, and a user does not look
 
 # "package" is there when dpkg says so; "package:command" when the command is there.
 must="gcc:cc libc6-dev meson:meson ninja-build:ninja pkg-config:pkg-config"

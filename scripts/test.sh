@@ -7,7 +7,7 @@
 # FUZZ_S=10     seconds for each fuzz target
 set -u
 cd "$(dirname "$0")/.." || exit 2
-export LC_ALL=C
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 steps="harness headers unit contract asan tsan valgrind interop fuzz aarch64 install man"
 work=$(mktemp -d /tmp/soquete-test.XXXXXX) || exit 2
