@@ -295,6 +295,10 @@ static int lane_init(struct soq__lane *lane)
 
 static void lane_done(struct soq__lane *lane)
 {
+	/* A runner that was started in case of need may not have begun yet: it would find the
+	 * lane gone. */
+	while (lane->runner_ready)
+		soq__reschedule(lane->worker);
 	soq_scope_close(lane->acceptors);
 	close_listeners(lane);
 	close_dgrams(lane);
