@@ -4,7 +4,7 @@
  * socket of its own for every site; only the fiber shape has more than one lane. Clients
  * belong to a lane, and how they are overlapped is the shape's business:
  *
- *	fiber       client.c    a fiber while its handler runs, nothing between two calls
+ *	fiber       client.c    a runner, a fiber, while its handler runs; nothing between calls
  *	iterative   client.c    the same, but the lane waits for its end
  *	thread      thread.c    a thread that runs inline.c
  *	process     process.c   a process that runs inline.c
