@@ -53,6 +53,7 @@ struct soq__op {
 	 * operations; must not suspend. */
 	void (*complete)(struct soq__op *op);
 	void *owner;   /* the caller's, for complete */
+	struct soq__engine *engine; /* sim: who submitted it */
 	uint8_t state; /* the engine's own bits; 0 when submitted */
 	uint8_t refs;  /* uring: completions still to come for this operation */
 };
@@ -81,6 +82,9 @@ struct soq__query {
 
 struct soq__engine_type {
 	const char *name;
+	/* Its world is not the kernel's: descriptors are its own, there are no processes and
+	 * no threads, and soq_offload() runs at once. */
+	bool simulated;
 
 	/* Why the engine cannot be had on this machine: 0 when it can, else a negative
 	 * code, and the words in @ret_why, a static text. */
@@ -105,14 +109,48 @@ struct soq__engine_type {
 	int64_t (*wall_clock)(struct soq__engine *e);
 	int (*random)(struct soq__engine *e, void *buf, size_t len);
 
-	/* Look a name up: blocks, and so is called on the offload pool. */
-	int (*resolve)(const struct soq__query *query, struct soq__addrs *ret);
+	/* How long offloaded work shall wait before it runs, and how long its result; NULL:
+	 * work goes to the pool's threads. */
+	int64_t (*offload_delay)(struct soq__engine *e);
+
+	/* Look a name up: blocks, and so is called on the offload pool; @e is not to be
+	 * changed. */
+	int (*resolve)(const struct soq__engine *e, const struct soq__query *query,
+		struct soq__addrs *ret);
+	/* The index of an interface called so, or 0. */
+	unsigned (*interface_index)(const struct soq__engine *e, const char *name);
+
+	/* Let other threads interrupt turns: @heard(@arg) is called in the turn after each
+	 * wake, or once for several. May be called again, to no effect.
+	 * @return 0; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC */
+	int (*wake_open)(struct soq__engine *e, void (*heard)(void *arg), void *arg);
+	/* From any thread, once wake_open has returned 0. */
+	void (*wake)(struct soq__engine *e);
+
+	/* A descriptor that a POLL operation can wait for, and that is readable from the first
+	 * set_latch on, for ever. set_latch may be called by any thread, and by a signal's
+	 * handler; a host engine does not look at @e then. */
+	int (*open_latch)(struct soq__engine *e);
+	void (*set_latch)(struct soq__engine *e, int fd);
+	void (*close_latch)(struct soq__engine *e, int fd);
+
+	/* A descriptor that is readable when one of these signals has come, which it takes
+	 * from the process; read_signals takes one. @return the signal, or a negative code */
+	int (*open_signals)(struct soq__engine *e, const int *signals, size_t count);
+	int (*read_signals)(struct soq__engine *e, int fd);
+	void (*close_signals)(struct soq__engine *e, int fd);
+
+	/* How many descriptors a program may have. */
+	unsigned (*descriptors_max)(const struct soq__engine *e);
 
 	/* Sockets: as the system calls, with negative codes. */
 	int (*open_socket)(struct soq__engine *e, struct soq__socket *ret, int family, int type,
 		int protocol);
 	int (*open_pair)(struct soq__engine *e, int type, int ret_fds[2]);
-	/* Take a descriptor in: an accepted one, or one from outside (@foreign). */
+	/* Another descriptor of the same socket. */
+	int (*duplicate)(struct soq__engine *e, int fd);
+	/* Take a descriptor in: an accepted one, or one from outside (@foreign), which is made
+	 * close-on-exec. @return 0; -EBADF, -ENOTSOCK */
 	int (*adopt)(struct soq__engine *e, struct soq__socket *ret, int fd, bool foreign);
 	/* Know nothing of a socket any more; its descriptor stays as it is. */
 	void (*forget)(struct soq__engine *e, struct soq__socket *s);
@@ -120,7 +158,7 @@ struct soq__engine_type {
 	int (*release)(struct soq__engine *e, struct soq__socket *s);
 	void (*close_socket)(struct soq__engine *e, struct soq__socket *s);
 	int (*bind)(struct soq__socket *s, const struct soq_addr *addr);
-	int (*listen)(struct soq__socket *s, int backlog);
+	int (*listen)(struct soq__socket *s, int backlog); /* 0: the largest */
 	int (*shutdown)(struct soq__socket *s, int how);
 	int (*set_option)(
 		struct soq__socket *s, int level, int option, const void *value, socklen_t len);
@@ -137,6 +175,7 @@ struct soq__engine_type {
 
 extern const struct soq__engine_type soq__engine_uring;
 extern const struct soq__engine_type soq__engine_epoll;
+extern const struct soq__engine_type soq__engine_sim; /* of src/sim; never by "auto" */
 
 /* select.c: the engines this library has, NULL past the last. */
 const struct soq__engine_type *soq__engine_at(size_t index);
