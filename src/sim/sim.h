@@ -420,6 +420,11 @@ void soq__sim_fd_close(struct soq_sim *sim, int fd);
 /* The socket of a descriptor, or NULL. */
 struct soq__sim_socket *soq__sim_socket_of(const struct soq_sim *sim, int fd);
 
+/* Begin an operation. @return true when it is complete already */
+bool soq__sim_submit(struct soq__sim_socket *s, struct soq__op *op);
+int soq__sim_get_option(
+	const struct soq__sim_socket *s, int level, int option, void *value, socklen_t *len);
+
 /* Something has changed in these directions (SOQ__SIM_IN, SOQ__SIM_OUT): try the operations
  * that wait for it again. May be called at any time; only completes, calls nobody. */
 void soq__sim_changed(struct soq__sim_socket *s, unsigned directions);

@@ -1,0 +1,290 @@
+/* socket.c - descriptors of the simulated kernel, and how operations wait for them.
+ *
+ * An operation is tried at once; if it would have to wait it is parked on its socket, and
+ * tried again whenever the socket changes. So a completion is never early, never lost, and
+ * the order of those that wait is kept.
+ *
+ * Invariant: an operation is on its socket's list, or on its engine's list of those that are
+ * done, or its caller's.
+ */
+#include "sim/sim.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- descriptors ---- */
+
+void soq__sim_socket_init(struct soq__sim_socket *s, const struct soq__sim_proto *proto,
+	struct soq_sim_host *host, int family)
+{
+	s->proto = proto;
+	s->host = host;
+	s->owner = NULL;
+	soq__list_init(&s->waiting);
+	s->fd = -1;
+	s->refs = 0;
+	s->family = family;
+}
+
+/* The lowest free place, as a kernel would choose. */
+static size_t free_place(struct soq_sim *sim)
+{
+	size_t at = sim->fd_free;
+
+	while (at < sim->fd_count && sim->fds[at])
+		at++;
+	if (at == sim->fd_capacity) {
+		sim->fd_capacity = sim->fd_capacity ? 2 * sim->fd_capacity : 64;
+		sim->fds = soq__sim_realloc(
+			sim->fds, sim->fd_capacity * sizeof(struct soq__sim_socket *));
+	}
+	if (at == sim->fd_count)
+		sim->fd_count++;
+	sim->fd_free = at + 1;
+	return at;
+}
+
+int soq__sim_fd_open(struct soq__sim_socket *s, struct soq__sim_engine *owner)
+{
+	struct soq_sim *sim = s->host->sim;
+	size_t at;
+
+	if (s->host->descriptors >= sim->opt.descriptors_max)
+		return -EMFILE;
+	at = free_place(sim);
+	sim->fds[at] = s;
+	s->fd = SOQ__SIM_FD_BASE + (int)at;
+	s->refs = 1;
+	s->owner = owner;
+	s->host->descriptors++;
+	return s->fd;
+}
+
+struct soq__sim_socket *soq__sim_socket_of(const struct soq_sim *sim, int fd)
+{
+	size_t at = (size_t)fd - SOQ__SIM_FD_BASE;
+
+	return fd >= SOQ__SIM_FD_BASE && at < sim->fd_count ? sim->fds[at] : NULL;
+}
+
+void soq__sim_fd_close(struct soq_sim *sim, int fd)
+{
+	struct soq__sim_socket *s = soq__sim_socket_of(sim, fd);
+	size_t at = (size_t)fd - SOQ__SIM_FD_BASE;
+
+	if (!s || --s->refs > 0)
+		return;
+	sim->fds[at] = NULL;
+	if (at < sim->fd_free)
+		sim->fd_free = at;
+	s->fd = -1;
+	s->owner = NULL;
+	s->host->descriptors--;
+	s->proto->close(s);
+}
+
+/* ---- operations ---- */
+
+static unsigned directions_of(const struct soq__op *op)
+{
+	switch (op->code) {
+	case SOQ__OP_SEND:
+	case SOQ__OP_SENDMSG:
+	case SOQ__OP_CONNECT:
+		return SOQ__SIM_OUT;
+	case SOQ__OP_POLL:
+		/* An error or an end is news for either. */
+		return SOQ__SIM_IN | SOQ__SIM_OUT;
+	default:
+		return SOQ__SIM_IN;
+	}
+}
+
+static int64_t attempt(struct soq__sim_socket *s, struct soq__op *op)
+{
+	short events;
+
+	if (op->code != SOQ__OP_POLL)
+		return s->proto->attempt(s, op);
+	events = s->proto->poll(s) & (short)(op->events | POLLERR | POLLHUP);
+	return events ? events : -EAGAIN;
+}
+
+bool soq__sim_submit(struct soq__sim_socket *s, struct soq__op *op)
+{
+	op->result = attempt(s, op);
+	if (op->result != -EAGAIN || (op->flags & MSG_DONTWAIT))
+		return true;
+	soq__list_append(&s->waiting, &op->node);
+	return false;
+}
+
+void soq__sim_changed(struct soq__sim_socket *s, unsigned directions)
+{
+	struct soq__list *node = s->waiting.next;
+
+	while (node != &s->waiting) {
+		struct soq__op *op = soq__container_of(node, struct soq__op, node);
+		int64_t result;
+
+		node = node->next;
+		if (!(directions_of(op) & directions))
+			continue;
+		result = attempt(s, op);
+		if (result != -EAGAIN)
+			soq__sim_complete(op, result);
+	}
+}
+
+size_t soq__sim_shorten(struct soq__sim_socket *s, enum soq__sim_purpose purpose, size_t n)
+{
+	const struct soq_sim_options *opt = &s->host->sim->opt;
+	uint64_t draw;
+
+	if (n <= 1 || (purpose == SOQ__SIM_SHORT_READ ? opt->whole_reads : opt->whole_writes))
+		return n;
+	draw = soq__sim_host_draw(s->host, purpose);
+	/* Every fourth is short, by any length. */
+	return draw & 3 ? n : 1 + (size_t)soq__sim_below(draw * 0x9e3779b97f4a7c15u, n - 1);
+}
+
+/* ---- options ---- */
+
+int soq__sim_put_int(void *value, socklen_t *len, int answer)
+{
+	if (*len < sizeof(answer))
+		return -EINVAL;
+	memcpy(value, &answer, sizeof(answer));
+	*len = sizeof(answer);
+	return 0;
+}
+
+int soq__sim_take_int(const void *value, socklen_t len, int *ret)
+{
+	if (len < sizeof(*ret))
+		return -EINVAL;
+	memcpy(ret, value, sizeof(*ret));
+	return 0;
+}
+
+int soq__sim_get_option(
+	const struct soq__sim_socket *s, int level, int option, void *value, socklen_t *len)
+{
+	if (level == SOL_SOCKET && option == SO_TYPE)
+		return soq__sim_put_int(value, len, s->proto->type);
+	if (level == SOL_SOCKET && option == SO_DOMAIN)
+		return soq__sim_put_int(value, len, s->family);
+	if (level == SOL_SOCKET && option == SO_PROTOCOL)
+		return soq__sim_put_int(value, len, s->proto->protocol);
+	return s->proto->get_option(s, level, option, value, len);
+}
+
+/* ---- messages ---- */
+
+size_t soq__sim_iov_bytes(const struct msghdr *msg)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < msg->msg_iovlen; i++)
+		bytes += msg->msg_iov[i].iov_len;
+	return bytes;
+}
+
+size_t soq__sim_gather(void *to, size_t room, const struct msghdr *from)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < from->msg_iovlen && at < room; i++) {
+		const struct iovec *part = &from->msg_iov[i];
+		size_t n = part->iov_len < room - at ? part->iov_len : room - at;
+
+		if (n > 0)
+			memcpy((char *)to + at, part->iov_base, n);
+		at += n;
+	}
+	return at;
+}
+
+size_t soq__sim_scatter(struct msghdr *to, const void *from, size_t len)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < to->msg_iovlen && at < len; i++) {
+		struct iovec *part = &to->msg_iov[i];
+		size_t n = part->iov_len < len - at ? part->iov_len : len - at;
+
+		if (n > 0)
+			memcpy(part->iov_base, (const char *)from + at, n);
+		at += n;
+	}
+	return at;
+}
+
+void soq__sim_put_control(
+	struct msghdr *msg, size_t room, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c;
+
+	if (!msg->msg_control || room - msg->msg_controllen < CMSG_LEN(len)) {
+		msg->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	c = (struct cmsghdr *)((char *)msg->msg_control + msg->msg_controllen);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	/* The last one's padding need not fit. */
+	msg->msg_controllen +=
+		room - msg->msg_controllen < CMSG_SPACE(len) ? CMSG_LEN(len) : CMSG_SPACE(len);
+}
+
+/* ---- bytes ---- */
+
+#define BYTES_LEAST 256
+
+static void make_room(struct soq__sim_bytes *b, size_t len)
+{
+	uint32_t capacity = b->capacity ? b->capacity : BYTES_LEAST;
+
+	if (b->first + b->count + len <= b->capacity)
+		return;
+	if (b->first > 0)
+		memmove(b->data, b->data + b->first, b->count);
+	b->first = 0;
+	while (capacity < b->count + len)
+		capacity *= 2;
+	if (capacity != b->capacity)
+		b->data = soq__sim_realloc(b->data, capacity);
+	b->capacity = capacity;
+}
+
+void soq__sim_bytes_put(struct soq__sim_bytes *b, const void *data, size_t len)
+{
+	if (len == 0)
+		return;
+	make_room(b, len);
+	memcpy(b->data + b->first + b->count, data, len);
+	b->count += (uint32_t)len;
+}
+
+void soq__sim_bytes_peek(const struct soq__sim_bytes *b, size_t at, void *data, size_t len)
+{
+	if (len > 0)
+		memcpy(data, b->data + b->first + at, len);
+}
+
+void soq__sim_bytes_drop(struct soq__sim_bytes *b, size_t len)
+{
+	b->first += (uint32_t)len;
+	b->count -= (uint32_t)len;
+	if (b->count == 0)
+		soq__sim_bytes_done(b);
+}
+
+void soq__sim_bytes_done(struct soq__sim_bytes *b)
+{
+	free(b->data);
+	*b = (struct soq__sim_bytes){ 0 };
+}
