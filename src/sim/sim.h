@@ -364,7 +364,9 @@ struct soq__sim_socket {
 	struct soq__list waiting;      /* struct soq__op that are parked, in their order */
 	int fd;			       /* -1: no program has it any more */
 	unsigned refs;		       /* copies of the descriptor, those in messages too */
-	int family;
+	uint8_t family;
+	uint8_t news;	/* socket.c: directions that have changed and are to be looked at */
+	bool is_trying; /* soq__sim_changed() is at work on it */
 };
 
 /* What a kind of socket can. The socket is embedded in the kind's own struct. */

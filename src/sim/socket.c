@@ -24,7 +24,9 @@ void soq__sim_socket_init(struct soq__sim_socket *s, const struct soq__sim_proto
 	soq__list_init(&s->waiting);
 	s->fd = -1;
 	s->refs = 0;
-	s->family = family;
+	s->news = 0;
+	s->is_trying = false;
+	s->family = (uint8_t)family;
 }
 
 /* The lowest free place, as a kernel would choose. */
@@ -120,21 +122,35 @@ bool soq__sim_submit(struct soq__sim_socket *s, struct soq__op *op)
 	return false;
 }
 
-void soq__sim_changed(struct soq__sim_socket *s, unsigned directions)
+static void try_waiting(struct soq__sim_socket *s, unsigned directions)
 {
-	struct soq__list *node = s->waiting.next;
-
-	while (node != &s->waiting) {
+	soq__list_for_each (node, &s->waiting) {
 		struct soq__op *op = soq__container_of(node, struct soq__op, node);
 		int64_t result;
 
-		node = node->next;
 		if (!(directions_of(op) & directions))
 			continue;
 		result = attempt(s, op);
 		if (result != -EAGAIN)
 			soq__sim_complete(op, result);
 	}
+}
+
+void soq__sim_changed(struct soq__sim_socket *s, unsigned directions)
+{
+	s->news |= (uint8_t)directions;
+	/* A receive makes room, which lets the peer's send go on, which is news for us: the
+	 * loop below takes it up when the receive is off the list. */
+	if (s->is_trying)
+		return;
+	s->is_trying = true;
+	while (s->news) {
+		unsigned now = s->news;
+
+		s->news = 0;
+		try_waiting(s, now);
+	}
+	s->is_trying = false;
 }
 
 size_t soq__sim_shorten(struct soq__sim_socket *s, enum soq__sim_purpose purpose, size_t n)
