@@ -2,7 +2,9 @@
  *
  *	world.c     the queue of events, virtual time, the fd table, census
  *	chance.c    numbers drawn from the seed, each by a key of its own
- *	host.c      hosts: addresses, names, clocks; crash, restart, pause
+ *	host.c      hosts: their making, names, clocks; crash, restart, pause
+ *	book.c      which host has a name or an address
+ *	address.c   addresses of IPv4 and IPv6
  *	link.c      packets on their way: latency, rate, queue, loss, partitions
  *	ports.c     which socket has which port
  *	socket.c    operations tried, parked, completed; options that all sockets have
@@ -85,6 +87,7 @@ enum soq__sim_purpose {
 	SOQ__SIM_ISN,	  /* initial sequence numbers */
 	SOQ__SIM_ENTROPY, /* what programs read from soq_random() */
 	SOQ__SIM_CHAOS,
+	SOQ__SIM_BOOT, /* what a host's monotonic clock shows when it starts */
 	SOQ__SIM_PURPOSES,
 };
 
@@ -129,6 +132,12 @@ bool soq__sim_same_addr(const struct soq__sim_addr *a, const struct soq__sim_add
 	(1 << 24) /* simulated descriptors begin here; the kernel's do not \
 		     come so far */
 
+/* Which host has a name, or an address (book.c). */
+struct soq__sim_book {
+	struct soq__sim_entry *entries;
+	size_t count, capacity;
+};
+
 struct soq_sim {
 	uint64_t seed;
 	struct soq_sim_options opt; /* every default filled in */
@@ -138,6 +147,8 @@ struct soq_sim {
 	uint64_t digest;	     /* of every event so far: equal runs have equal ones */
 	struct soq_sim_host **hosts; /* by index, in the order of their making */
 	size_t host_count;
+	struct soq__sim_book names, addresses;
+	size_t next_address; /* the last number tried for 10.0.0.N and fd00::N */
 	struct soq__sim_socket **fds; /* by descriptor minus SOQ__SIM_FD_BASE; NULL: free */
 	size_t fd_count, fd_capacity;
 	size_t fd_free;			  /* no free one is below this */
@@ -146,11 +157,26 @@ struct soq_sim {
 	struct soq__list observers;	  /* struct soq__sim_observer */
 	struct soq__list faults;	  /* fault.c */
 	struct soq__sim_run *run;	  /* report.c, program.c: how the run stands */
+	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
 	bool chaos_given;		  /* soq_sim_replay: soq_sim_add_chaos() adds nothing */
 };
 
 /* Mix something that has happened into the digest. */
 void soq__sim_digest(struct soq_sim *sim, uint64_t what);
+
+/* SOQUETE_SEED. @return 0; -ENOENT when it is not there, -EINVAL when it is no number */
+int soq__sim_seed_given(uint64_t *ret);
+
+/* Which program runs on this thread; NULL: none. To be set at each switch; @e NULL: the
+ * world's loop goes on. */
+void soq__sim_set_running(struct soq_sim *sim, struct soq__sim_engine *e);
+struct soq__sim_engine *soq__sim_running(void);
+
+/* book.c. A key is borrowed from its host. */
+void soq__sim_book_add(
+	struct soq__sim_book *book, const void *key, size_t len, struct soq_sim_host *host);
+struct soq_sim_host *soq__sim_book_find(
+	const struct soq__sim_book *book, const void *key, size_t len);
 
 /* ---- hosts (host.c) ---- */
 
@@ -182,6 +208,7 @@ struct soq_sim_host {
 	unsigned descriptors;
 	unsigned leaked;
 	unsigned pending_signals; /* a bit each */
+	struct soq__sim_event suicide; /* soq_sim_crash() by a program of its own */
 };
 
 /* The host's next number for a purpose. */
@@ -199,6 +226,12 @@ bool soq__sim_source_for(
 /* Between the world's instants and a host's monotonic clock; SOQ_NEVER stays. */
 int64_t soq__sim_host_clock(const struct soq_sim_host *host);
 int64_t soq__sim_world_instant(const struct soq_sim_host *host, int64_t host_ns);
+
+/* Close nothing, free everything that its programs and its kernel hold, and tell nobody. */
+void soq__sim_host_abandon(struct soq_sim_host *host);
+/* Change the drift of a host's clocks by an amount, parts per million. */
+void soq__sim_host_drift(struct soq_sim_host *host, int64_t by_ppm);
+void soq__sim_hosts_free(struct soq_sim *sim);
 
 /* The parts of a host made and ended with it. */
 struct soq__sim_ports *soq__sim_ports_new(void);
@@ -324,6 +357,14 @@ void soq__sim_link_limit(
 /* Packets and bytes on their way to a host. */
 uint64_t soq__sim_link_bytes(const struct soq_sim_host *to);
 void soq__sim_links_free(struct soq_sim_host *host);
+/* Every packet that is still on its way; the world ends. */
+void soq__sim_packets_free(struct soq_sim *sim);
+
+/* Whether the fields of a link make sense. @what  is in the sentence of the error
+ * @return 0, -EINVAL */
+int soq__sim_link_check(const struct soq_sim_link *link, const char *what);
+/* Put the defaults in place of zeros. Done twice it is the same. */
+void soq__sim_link_fill(struct soq_sim_link *link, bool loopback);
 
 /* ---- watching ---- */
 
@@ -338,6 +379,9 @@ struct soq__sim_observer {
 	 * NULL. @fault  it is a fault, or the end of one */
 	void (*note)(struct soq__sim_observer *o, const struct soq_sim_host *host, bool fault,
 		const char *text);
+	/* A direction between two hosts is cut by a partition, or open again. */
+	void (*cut)(struct soq__sim_observer *o, const struct soq_sim_host *from,
+		const struct soq_sim_host *to, bool cut);
 	void (*close)(struct soq__sim_observer *o); /* the world ends; frees @o */
 };
 
@@ -346,8 +390,13 @@ void soq__sim_note(struct soq_sim *sim, const struct soq_sim_host *host, const c
 	...) __attribute__((format(printf, 3, 4)));
 void soq__sim_note_fault(struct soq_sim *sim, const struct soq_sim_host *host,
 	const char *format, ...) __attribute__((format(printf, 3, 4)));
+void soq__sim_see_host(struct soq_sim *sim, const struct soq_sim_host *host);
 void soq__sim_see_packet(struct soq_sim *sim, const struct soq__sim_packet *p,
 	enum soq__sim_fate fate, int64_t arrives_ns);
+/* watch.c. Tell the observers that a direction's count of partitions has left 0, or come back
+ * to it: link.c calls it in soq__sim_block() and soq__sim_unblock_all(). */
+void soq__sim_see_cut(
+	const struct soq_sim_host *from, const struct soq_sim_host *to, bool cut);
 /* "lost", "dropped: the queue is full" and so on. */
 const char *soq__sim_fate_text(enum soq__sim_fate fate);
 /* "10.0.0.1:80". */
@@ -536,6 +585,15 @@ void soq__sim_end_run(struct soq_sim *sim, enum soq_sim_verdict verdict, const c
 /* The world cannot go on, and no soq_sim_run() is there to be told (SOQUETE_ENGINE=sim):
  * print the report and end the process. */
 _Noreturn void soq__sim_stuck(struct soq_sim *sim, enum soq_sim_verdict verdict);
+
+/* ---- properties (property.c) ---- */
+
+/* Ask what soq_sim_eventually() waits for; to be called after each event. */
+void soq__sim_check_eventually(struct soq_sim *sim);
+/* Whether it still waits for something. */
+bool soq__sim_has_eventually(const struct soq_sim *sim);
+/* Part of the world's end. */
+void soq__sim_properties_free(struct soq_sim *sim);
 
 /* ---- faults (fault.c) ---- */
 
