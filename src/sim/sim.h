@@ -5,7 +5,10 @@
  *	host.c      hosts: their making, names, clocks; crash, restart, pause
  *	book.c      which host has a name or an address
  *	address.c   addresses of IPv4 and IPv6
- *	link.c      packets on their way: latency, rate, queue, loss, partitions
+ *	packet.c    what travels
+ *	link.c      directions between hosts: their options, partitions, worsening
+ *	transit.c   packets on their way: latency, loss, duplication, arrival
+ *	link_queue.c  what waits for a link's rate; CoDel
  *	ports.c     which socket has which port
  *	socket.c    operations tried, parked, completed; options that all sockets have
  *	tcp*.c      TCP (RFC 9293) over the links
@@ -13,7 +16,9 @@
  *	unix.c      Unix sockets within a host
  *	engine.c    struct soq__engine_type over all that
  *	program.c   programs: workers on stacks of their own, switched by virtual time
- *	fault.c chaos.c report.c sweep.c ...
+ *	latch.c     stops and signals, which programs can wait for
+ *	run.c       the world's loop, its verdict and report
+ *	fault.c chaos.c sweep.c ...
  *
  * Every program of a host has a worker (fiber/worker.h) with an engine of this kind. All
  * workers of a world run on one thread: an engine's turn switches back to the world's loop,
@@ -138,6 +143,9 @@ struct soq__sim_book {
 	size_t count, capacity;
 };
 
+/* 2026-01-01: what every wall clock shows at the world's beginning. */
+#define SOQ__SIM_EPOCH_NS (1767225600 * SOQ_S)
+
 struct soq_sim {
 	uint64_t seed;
 	struct soq_sim_options opt; /* every default filled in */
@@ -148,7 +156,7 @@ struct soq_sim {
 	struct soq_sim_host **hosts; /* by index, in the order of their making */
 	size_t host_count;
 	struct soq__sim_book names, addresses;
-	size_t next_address; /* the last number tried for 10.0.0.N and fd00::N */
+	size_t next_address;	      /* the last number tried for 10.0.0.N and fd00::N */
 	struct soq__sim_socket **fds; /* by descriptor minus SOQ__SIM_FD_BASE; NULL: free */
 	size_t fd_count, fd_capacity;
 	size_t fd_free;			  /* no free one is below this */
@@ -156,9 +164,9 @@ struct soq_sim {
 	struct soq__sim_engine *implicit; /* SOQUETE_ENGINE=sim: the thread's own, or NULL */
 	struct soq__list observers;	  /* struct soq__sim_observer */
 	struct soq__list faults;	  /* fault.c */
-	struct soq__sim_run *run;	  /* report.c, program.c: how the run stands */
+	struct soq__sim_run *run;	  /* run.h: how the run stands; NULL: not begun */
 	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
-	bool chaos_given;		  /* soq_sim_replay: soq_sim_add_chaos() adds nothing */
+	bool chaos_given; /* soq_sim_replay: soq_sim_add_chaos() adds nothing */
 };
 
 /* Mix something that has happened into the digest. */
@@ -207,7 +215,8 @@ struct soq_sim_host {
 	uint64_t draws[SOQ__SIM_PURPOSES]; /* how many of each it has drawn */
 	unsigned descriptors;
 	unsigned leaked;
-	unsigned pending_signals; /* a bit each */
+	unsigned pending_signals;      /* a bit each */
+	unsigned program_count;	       /* that were ever spawned */
 	struct soq__sim_event suicide; /* soq_sim_crash() by a program of its own */
 };
 
@@ -252,7 +261,7 @@ void soq__sim_unix_crash(struct soq_sim_host *host);
 /* tcp.c: for the census: connections, orphans included, TIME_WAIT not; bytes held. */
 unsigned soq__sim_tcp_count(const struct soq_sim_host *host, uint64_t *add_bytes);
 
-/* ---- packets (link.c) ---- */
+/* ---- packets (packet.c, link.c, transit.c, link_queue.c) ---- */
 
 #define SOQ__SIM_IP4_HEADER 20
 #define SOQ__SIM_IP6_HEADER 40
@@ -395,8 +404,7 @@ void soq__sim_see_packet(struct soq_sim *sim, const struct soq__sim_packet *p,
 	enum soq__sim_fate fate, int64_t arrives_ns);
 /* watch.c. Tell the observers that a direction's count of partitions has left 0, or come back
  * to it: link.c calls it in soq__sim_block() and soq__sim_unblock_all(). */
-void soq__sim_see_cut(
-	const struct soq_sim_host *from, const struct soq_sim_host *to, bool cut);
+void soq__sim_see_cut(const struct soq_sim_host *from, const struct soq_sim_host *to, bool cut);
 /* "lost", "dropped: the queue is full" and so on. */
 const char *soq__sim_fate_text(enum soq__sim_fate fate);
 /* "10.0.0.1:80". */
@@ -557,11 +565,22 @@ struct soq__sim_engine *soq__sim_engine_new(struct soq_sim_host *host);
 void soq__sim_complete(struct soq__op *op, int64_t result);
 /* Go on now, whatever was waited for. */
 void soq__sim_engine_resume(struct soq__sim_engine *e);
+/* A signal has been added to host->pending_signals. */
+void soq__sim_signals_changed(struct soq_sim_host *host);
 
 static inline struct soq__sim_engine *soq__sim_engine_of(struct soq__engine *e)
 {
 	return soq__container_of(e, struct soq__sim_engine, base);
 }
+
+/* ---- latches and signals (latch.c): as struct soq__engine_type has them ---- */
+
+int soq__sim_latch_open(struct soq__engine *e);
+void soq__sim_latch_set(struct soq__engine *e, int fd);
+int soq__sim_signals_open(struct soq__engine *e, const int *signals, size_t count);
+int soq__sim_signals_read(struct soq__engine *e, int fd);
+/* Another signal is pending at a host. */
+void soq__sim_signals_changed(struct soq_sim_host *host);
 
 /* ---- programs (program.c) ---- */
 
@@ -577,7 +596,9 @@ unsigned soq__sim_programs_count(const struct soq_sim_host *host, unsigned *ret_
 /* Describe each fiber that waits, a line each, for the report. */
 void soq__sim_programs_describe(struct soq_sim *sim, FILE *out);
 
-/* ---- the run (report.c) ---- */
+/* ---- the run (run.c) ---- */
+
+void soq__sim_run_free(struct soq_sim *sim);
 
 /* End the run with a verdict, unless it has one; the text says why. */
 void soq__sim_end_run(struct soq_sim *sim, enum soq_sim_verdict verdict, const char *format,
