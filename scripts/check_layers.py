@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "src/engine": {"public", "config", "src/base"},
     "src/fiber": {"public", "config", "src/base", "src/engine"},
     "src/net": {"public", "config", "src/base", "src/engine", "src/fiber"},
+    "src/sim": {"public", "config", "src/base", "src/engine", "src/fiber"},
     "src/server": {"public", "config", "src/base", "src/engine", "src/fiber", "src/net"},
     "src/proto": {"src/base"},
     "src/service": {"public", "src/proto"},

@@ -17,6 +17,7 @@ SOQ_BEGIN_C
 #define SOQ_ENAMEFAIL 20004 /* the name service failed */
 #define SOQ_ENOPORT   20005 /* the port or service name is unknown */
 #define SOQ_ELINE     20006 /* a line is longer than the caller's buffer */
+#define SOQ_ESIMULATED 20007 /* a simulated host cannot do this; see sim.h */
 
 /**
  * The words for a code.

@@ -22,6 +22,8 @@ const char *soq_strerror(int code)
 		return "Unknown port or service name";
 	case SOQ_ELINE:
 		return "Line is too long";
+	case SOQ_ESIMULATED:
+		return "Not possible on a simulated host";
 	default:
 		text = strerrordesc_np((int)positive);
 		return text ? text : "Unknown error";

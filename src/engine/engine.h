@@ -52,10 +52,10 @@ struct soq__op {
 	/* Called by the engine's turn, or by cancel. May make fibers ready and submit
 	 * operations; must not suspend. */
 	void (*complete)(struct soq__op *op);
-	void *owner;   /* the caller's, for complete */
+	void *owner;		    /* the caller's, for complete */
 	struct soq__engine *engine; /* sim: who submitted it */
-	uint8_t state; /* the engine's own bits; 0 when submitted */
-	uint8_t refs;  /* uring: completions still to come for this operation */
+	uint8_t state;		    /* the engine's own bits; 0 when submitted */
+	uint8_t refs;		    /* uring: completions still to come for this operation */
 };
 
 struct soq__engine {
@@ -63,6 +63,7 @@ struct soq__engine {
 	/* Set by the scheduler before each submit: better done at once, if it can be, than
 	 * submitted together with what others have. */
 	bool at_once;
+	struct soq__host_wake *wake; /* host engines: NULL until wake_open */
 };
 
 /* Addresses found for a name. */
@@ -113,8 +114,8 @@ struct soq__engine_type {
 	 * work goes to the pool's threads. */
 	int64_t (*offload_delay)(struct soq__engine *e);
 
-	/* Look a name up: blocks, and so is called on the offload pool; @e is not to be
-	 * changed. */
+	/* Look a name up: blocks, and so is called on the offload pool, perhaps when @e has
+	 * been closed: a host engine does not look at it. */
 	int (*resolve)(const struct soq__engine *e, const struct soq__query *query,
 		struct soq__addrs *ret);
 	/* The index of an interface called so, or 0. */
@@ -191,8 +192,22 @@ void soq__engine_choose(const struct soq__engine_type *type);
 int64_t soq__host_now(struct soq__engine *e);
 int64_t soq__host_wall_clock(struct soq__engine *e);
 int soq__host_random(struct soq__engine *e, void *buf, size_t len);
-int soq__host_resolve(const struct soq__query *query, struct soq__addrs *ret);
+int soq__host_resolve(
+	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret);
+unsigned soq__host_interface_index(const struct soq__engine *e, const char *name);
+int soq__host_wake_open(struct soq__engine *e, void (*heard)(void *arg), void *arg);
+void soq__host_wake(struct soq__engine *e);
+void soq__host_wake_close(struct soq__engine *e); /* when no operation is pending any more */
+int soq__host_open_latch(struct soq__engine *e);
+void soq__host_set_latch(struct soq__engine *e, int fd);
+void soq__host_close_fd(struct soq__engine *e, int fd);
+int soq__host_open_signals(struct soq__engine *e, const int *signals, size_t count);
+int soq__host_read_signals(struct soq__engine *e, int fd);
+unsigned soq__host_descriptors_max(const struct soq__engine *e);
 int soq__host_open_pair(struct soq__engine *e, int type, int ret_fds[2]);
+int soq__host_duplicate(struct soq__engine *e, int fd);
+/* What adopt does with a descriptor from outside. @return 0; -EBADF, -ENOTSOCK */
+int soq__host_check_foreign(int fd);
 int soq__host_release(struct soq__engine *e, struct soq__socket *s);
 int soq__host_bind(struct soq__socket *s, const struct soq_addr *addr);
 int soq__host_listen(struct soq__socket *s, int backlog);
@@ -210,11 +225,16 @@ int soq__host_send_many(struct soq__socket *s, struct mmsghdr *msgs, unsigned co
 /* Every host engine's table has these in common. */
 #define SOQ__HOST_FUNCTIONS                                                                   \
 	.now = soq__host_now, .wall_clock = soq__host_wall_clock, .random = soq__host_random, \
-	.resolve = soq__host_resolve, .open_pair = soq__host_open_pair,                       \
-	.bind = soq__host_bind, .listen = soq__host_listen, .shutdown = soq__host_shutdown,   \
-	.set_option = soq__host_set_option, .get_option = soq__host_get_option,               \
-	.local_addr = soq__host_local_addr, .peer_addr = soq__host_peer_addr,                 \
-	.send_file = soq__host_send_file, .recv_many = soq__host_recv_many,                   \
-	.send_many = soq__host_send_many
+	.resolve = soq__host_resolve, .interface_index = soq__host_interface_index,           \
+	.wake_open = soq__host_wake_open, .wake = soq__host_wake,                             \
+	.open_latch = soq__host_open_latch, .set_latch = soq__host_set_latch,                 \
+	.close_latch = soq__host_close_fd, .open_signals = soq__host_open_signals,            \
+	.read_signals = soq__host_read_signals, .close_signals = soq__host_close_fd,          \
+	.descriptors_max = soq__host_descriptors_max, .open_pair = soq__host_open_pair,       \
+	.duplicate = soq__host_duplicate, .bind = soq__host_bind, .listen = soq__host_listen, \
+	.shutdown = soq__host_shutdown, .set_option = soq__host_set_option,                   \
+	.get_option = soq__host_get_option, .local_addr = soq__host_local_addr,               \
+	.peer_addr = soq__host_peer_addr, .send_file = soq__host_send_file,                   \
+	.recv_many = soq__host_recv_many, .send_many = soq__host_send_many
 
 #endif

@@ -92,6 +92,7 @@ static void engine_close(struct soq__engine *base)
 	if (e->epfd >= 0)
 		close(e->epfd);
 	free(e->pollfds);
+	soq__host_wake_close(base);
 	free(e);
 }
 
@@ -478,8 +479,11 @@ static int adopt(struct soq__engine *e, struct soq__socket *ret, int fd, bool fo
 {
 	int flags, listening = 0;
 	socklen_t len = sizeof(listening);
+	int rc = foreign ? soq__host_check_foreign(fd) : 0;
 
 	(void)e;
+	if (rc < 0)
+		return rc;
 	*ret = (struct soq__socket){ .fd = fd, .nonblocking = !foreign };
 	if (!foreign)
 		return 0;

@@ -5,12 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <limits.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 #include <soquete/error.h>
 
 static int64_t read_clock(clockid_t clock)
@@ -92,13 +100,15 @@ static int copy_addrs(const struct addrinfo *found, struct soq__addrs *ret)
 	return 0;
 }
 
-int soq__host_resolve(const struct soq__query *query, struct soq__addrs *ret)
+int soq__host_resolve(
+	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
 {
 	struct addrinfo hints = { .ai_flags = query->passive ? AI_PASSIVE : 0 }, *found = NULL;
 	char number[8];
 	const char *service = query->service;
 	int rc;
 
+	(void)e;
 	hints.ai_socktype = query->datagram ? SOCK_DGRAM : SOCK_STREAM;
 	if (!*service) {
 		snprintf(number, sizeof(number), "%u", (unsigned)query->port);
@@ -113,10 +123,189 @@ int soq__host_resolve(const struct soq__query *query, struct soq__addrs *ret)
 	return rc;
 }
 
+unsigned soq__host_interface_index(const struct soq__engine *e, const char *name)
+{
+	(void)e;
+	return if_nametoindex(name);
+}
+
+/* ---- wake-ups from other threads ---- */
+
+/* An eventfd, and the operation that waits for it as long as the engine lives. */
+struct soq__host_wake {
+	struct soq__engine *engine;
+	struct soq__socket socket;
+	struct soq__op op;
+	void (*heard)(void *arg);
+	void *arg;
+};
+
+static void empty_wake(struct soq__host_wake *wake)
+{
+	uint64_t count;
+
+	while (read(wake->socket.fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+}
+
+static void wake_heard(struct soq__op *op)
+{
+	struct soq__host_wake *wake = soq__container_of(op, struct soq__host_wake, op);
+
+	do {
+		empty_wake(wake);
+		wake->heard(wake->arg);
+		op->state = 0;
+	} while (wake->engine->type->submit(wake->engine, op));
+}
+
+static int wake_start(struct soq__host_wake *wake)
+{
+	wake->op = (struct soq__op){
+		.code = SOQ__OP_POLL,
+		.socket = &wake->socket,
+		.events = POLLIN,
+		.complete = wake_heard,
+	};
+	soq__list_init(&wake->op.node);
+	if (!wake->engine->type->submit(wake->engine, &wake->op))
+		return 0;
+	if (wake->op.result < 0)
+		return (int)wake->op.result;
+	wake_heard(&wake->op);
+	return 0;
+}
+
+int soq__host_wake_open(struct soq__engine *e, void (*heard)(void *arg), void *arg)
+{
+	struct soq__host_wake *wake;
+	int fd, rc;
+
+	if (e->wake)
+		return 0;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	wake = malloc(sizeof(*wake));
+	if (!wake) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*wake = (struct soq__host_wake){
+		.engine = e, .socket = { .fd = fd }, .heard = heard, .arg = arg
+	};
+	rc = wake_start(wake);
+	if (rc < 0) {
+		close(fd);
+		free(wake);
+		return rc;
+	}
+	e->wake = wake;
+	return 0;
+}
+
+static void write_one(int fd)
+{
+	uint64_t one = 1;
+
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void soq__host_wake(struct soq__engine *e)
+{
+	write_one(e->wake->socket.fd);
+}
+
+void soq__host_wake_close(struct soq__engine *e)
+{
+	if (!e->wake)
+		return;
+	close(e->wake->socket.fd);
+	free(e->wake);
+	e->wake = NULL;
+}
+
+/* ---- latches, signals, limits ---- */
+
+/* An eventfd that nobody reads. */
+int soq__host_open_latch(struct soq__engine *e)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	(void)e;
+	return fd < 0 ? -errno : fd;
+}
+
+void soq__host_set_latch(struct soq__engine *e, int fd)
+{
+	(void)e;
+	write_one(fd);
+}
+
+void soq__host_close_fd(struct soq__engine *e, int fd)
+{
+	(void)e;
+	close(fd);
+}
+
+int soq__host_open_signals(struct soq__engine *e, const int *signals, size_t count)
+{
+	sigset_t set;
+	int fd;
+
+	(void)e;
+	sigemptyset(&set);
+	for (size_t i = 0; i < count; i++)
+		if (sigaddset(&set, signals[i]) < 0)
+			return -EINVAL;
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+int soq__host_read_signals(struct soq__engine *e, int fd)
+{
+	struct signalfd_siginfo info;
+
+	(void)e;
+	return read(fd, &info, sizeof(info)) < 0 ? -errno : (int)info.ssi_signo;
+}
+
+unsigned soq__host_descriptors_max(const struct soq__engine *e)
+{
+	struct rlimit limit;
+
+	(void)e;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT_MAX)
+		return UINT_MAX;
+	return (unsigned)limit.rlim_cur;
+}
+
+/* ---- sockets ---- */
+
 int soq__host_open_pair(struct soq__engine *e, int type, int ret_fds[2])
 {
 	(void)e;
 	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_fds) < 0 ? -errno : 0;
+}
+
+int soq__host_duplicate(struct soq__engine *e, int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	(void)e;
+	return copy < 0 ? -errno : copy;
+}
+
+int soq__host_check_foreign(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return -errno;
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
 static int set_nonblocking(int fd, bool on)
@@ -140,8 +329,23 @@ int soq__host_bind(struct soq__socket *s, const struct soq_addr *addr)
 	return bind(s->fd, &addr->sa, addr->len) < 0 ? -errno : 0;
 }
 
+static int somaxconn(void)
+{
+	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
+	int n = SOMAXCONN;
+
+	if (f) {
+		if (fscanf(f, "%d", &n) != 1) /* NOLINT(cert-err34-c): the kernel's own text */
+			n = SOMAXCONN;
+		fclose(f);
+	}
+	return n;
+}
+
 int soq__host_listen(struct soq__socket *s, int backlog)
 {
+	if (backlog == 0)
+		backlog = somaxconn();
 	return listen(s->fd, backlog) < 0 ? -errno : 0;
 }
 

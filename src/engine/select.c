@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order in which "auto" tries them. */
+/* In the order in which "auto" tries them; it never takes a simulated one. */
 static const struct soq__engine_type *const engines[] = {
 	&soq__engine_uring,
 	&soq__engine_epoll,
+	&soq__engine_sim,
 };
 
 /* The process's choice; NULL is "auto", and the environment may still speak. */
@@ -58,10 +59,8 @@ int soq__engine_open(struct soq__engine **ret, const struct soq__engine_type *pr
 		return type->open(ret);
 	if (prefer && prefer->open(ret) == 0)
 		return 0;
-	for (size_t i = 0; (type = soq__engine_at(i)); i++) {
-		rc = type->open(ret);
-		if (rc == 0)
-			break;
-	}
+	for (size_t i = 0; rc < 0 && (type = soq__engine_at(i)); i++)
+		if (!type->simulated)
+			rc = type->open(ret);
 	return rc;
 }

@@ -117,6 +117,7 @@ static void engine_close(struct soq__engine *base)
 	struct engine *e = engine_of(base);
 
 	io_uring_queue_exit(&e->ring);
+	soq__host_wake_close(base);
 	free(e);
 }
 
@@ -400,8 +401,11 @@ static int open_socket(
 
 static int adopt(struct soq__engine *e, struct soq__socket *ret, int fd, bool foreign)
 {
+	int rc = foreign ? soq__host_check_foreign(fd) : 0;
+
 	(void)e;
-	(void)foreign;
+	if (rc < 0)
+		return rc;
 	*ret = (struct soq__socket){ .fd = fd };
 	return 0;
 }

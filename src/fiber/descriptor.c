@@ -2,10 +2,7 @@
 #include <soquete/fiber.h>
 #include "fiber/worker.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 static int64_t wait_once(int fd, short events)
@@ -23,6 +20,7 @@ static int64_t wait_once(int fd, short events)
 
 int soq_wait_fd(int fd, short events)
 {
+	const struct soq__engine_type *type = soq__worker()->engine->type;
 	int64_t rc;
 	int copy;
 
@@ -32,9 +30,9 @@ int soq_wait_fd(int fd, short events)
 	/* Another fiber waits for the same descriptor: epoll wants one of our own. */
 	if (rc != -EEXIST)
 		return (int)rc;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	copy = type->duplicate(soq__worker()->engine, fd);
 	if (copy < 0)
-		return -errno;
+		return copy;
 	rc = wait_once(copy, events);
 	close(copy);
 	return (int)rc;
@@ -42,24 +40,16 @@ int soq_wait_fd(int fd, short events)
 
 int soq_wait_signal(const int *signals, size_t count)
 {
-	struct signalfd_siginfo info;
-	sigset_t set;
-	int fd, rc;
+	struct soq__worker *w = soq__worker();
+	int fd = w->engine->type->open_signals(w->engine, signals, count), rc;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < count; i++)
-		if (sigaddset(&set, signals[i]) < 0)
-			return -EINVAL;
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	do {
 		rc = soq_wait_fd(fd, POLLIN);
-		if (rc < 0)
-			break;
-		rc = (int)read(fd, &info, sizeof(info)) < 0 ? -errno : (int)info.ssi_signo;
+		if (rc > 0)
+			rc = w->engine->type->read_signals(w->engine, fd);
 	} while (rc == -EAGAIN || rc == -EINTR);
-	close(fd);
+	w->engine->type->close_signals(w->engine, fd);
 	return rc;
 }

@@ -79,10 +79,12 @@ static int await_empty(struct soq_scope *scope)
 	int reason = 0;
 
 	scope->waiter = w->current;
+	w->current->waits_for = "the end of a scope's fibers";
 	while (scope->count > 0 && reason == 0)
 		reason = soq__suspend(
 			w, w->current->shielded ? SOQ_NEVER : w->current->deadline_ns);
 	scope->waiter = NULL;
+	w->current->waits_for = NULL;
 	return scope->count > 0 ? reason : 0;
 }
 
@@ -190,8 +192,10 @@ int soq_sleep_until(int64_t absolute_ns)
 	int64_t deadline = w->current->shielded ? SOQ_NEVER : w->current->deadline_ns;
 	int reason = soq__check(w->current);
 
+	w->current->waits_for = "an instant";
 	while (reason == 0)
 		reason = soq__suspend(w, soq__min(absolute_ns, deadline));
+	w->current->waits_for = NULL;
 	return reason == -ETIMEDOUT && absolute_ns <= deadline ? 0 : reason;
 }
 

@@ -5,6 +5,7 @@
  * empty pool of its own.
  */
 #include <soquete/fiber.h>
+#include <soquete/time.h>
 #include "fiber/worker.h"
 #include <errno.h>
 #include <signal.h>
@@ -184,6 +185,7 @@ static int offload(struct soq__worker *w, const struct job *what, bool *ret_mine
 		return -ENOMEM;
 	*job = *what;
 	job->waiter.fiber = w->current;
+	job->waiter.what = "offloaded work";
 	soq__list_init(&job->waiter.node);
 	pthread_mutex_lock(&pool.lock);
 	rc = enqueue(job);
@@ -196,6 +198,24 @@ static int offload(struct soq__worker *w, const struct job *what, bool *ret_mine
 	return rc;
 }
 
+/* Without threads, in virtual time: work waits, runs at once, and its result takes its time.
+ * Given up before it runs it does not run; given up later it is left behind, or awaited. */
+static int offload_simulated(struct soq__worker *w, const struct job *what)
+{
+	int64_t (*delay)(struct soq__engine * e) = w->engine->type->offload_delay;
+	struct soq__fiber *f = w->current;
+	bool shielded = f->shielded;
+	int rc = soq_sleep(delay(w->engine));
+
+	if (rc < 0)
+		return rc;
+	what->fn(what->arg);
+	f->shielded |= !what->abandoned;
+	rc = soq_sleep(delay(w->engine));
+	f->shielded = shielded;
+	return rc;
+}
+
 int soq__offload(void (*fn)(void *), void *arg, void (*abandoned)(void *))
 {
 	struct soq__worker *w = soq__worker();
@@ -204,7 +224,9 @@ int soq__offload(void (*fn)(void *), void *arg, void (*abandoned)(void *))
 	bool mine = true;
 
 	pthread_once(&once, pool_init);
-	if (rc == 0)
+	if (rc == 0 && w->engine->type->offload_delay)
+		rc = offload_simulated(w, &what);
+	else if (rc == 0)
 		rc = offload(w, &what, &mine);
 	if (rc < 0 && mine && abandoned)
 		abandoned(arg);

@@ -51,15 +51,15 @@ static int64_t await_op(struct soq__worker *w, struct pending *pending, int64_t 
 	int64_t until_ns = until(w, timeout_ns);
 	int reason = 0;
 
+	pending->fiber->op = op;
 	while (!pending->done && reason == 0)
 		reason = soq__suspend(w, until_ns);
 	if (!pending->done) {
 		w->engine->type->cancel(w->engine, op);
 		await(w, &pending->done);
-		if (op->result == -ECANCELED)
-			return reason;
 	}
-	return op->result;
+	pending->fiber->op = NULL;
+	return reason < 0 && op->result == -ECANCELED ? reason : op->result;
 }
 
 int soq__begin(struct soq__worker *w)
@@ -100,8 +100,10 @@ int soq__wait_granted(struct soq__waiter *waiter, pthread_mutex_t *lock)
 	bool granted;
 
 	pthread_mutex_unlock(lock);
+	waiter->fiber->waits_for = waiter->what;
 	while (!waiter->woken && reason == 0)
 		reason = soq__suspend(w, until(w, SOQ_NEVER));
+	waiter->fiber->waits_for = NULL;
 	if (waiter->woken)
 		return 0;
 	pthread_mutex_lock(lock);

@@ -68,12 +68,12 @@ static void install(void)
 	sigaction(SIGSEGV, &action, &former);
 }
 
-void soq__overflow_watch(struct soq__worker *w)
+void soq__overflow_watch(char **alternate_stack)
 {
 	stack_t stack = { .ss_size = ALTERNATE_BYTES }, present;
 
 	pthread_once(&once, install);
-	if (w->alternate_stack)
+	if (*alternate_stack)
 		return;
 	/* Somebody else's alternate stack, a sanitizer's say, will do. */
 	if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE))
@@ -82,17 +82,17 @@ void soq__overflow_watch(struct soq__worker *w)
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (stack.ss_sp == MAP_FAILED)
 		return;
-	w->alternate_stack = stack.ss_sp;
+	*alternate_stack = stack.ss_sp;
 	sigaltstack(&stack, NULL);
 }
 
-void soq__overflow_unwatch(struct soq__worker *w)
+void soq__overflow_unwatch(char **alternate_stack)
 {
 	stack_t none = { .ss_flags = SS_DISABLE };
 
-	if (!w->alternate_stack)
+	if (!*alternate_stack)
 		return;
 	sigaltstack(&none, NULL);
-	munmap(w->alternate_stack, ALTERNATE_BYTES);
-	w->alternate_stack = NULL;
+	munmap(*alternate_stack, ALTERNATE_BYTES);
+	*alternate_stack = NULL;
 }

@@ -24,7 +24,7 @@ int soq_engine_select(const char *name)
 	}
 	if (!type)
 		return soq__fail(-EINVAL,
-			"engine '%s' is not known; there are auto, uring and epoll", name);
+			"engine '%s' is not known; there are auto, uring, epoll and sim", name);
 	rc = type->probe(&why);
 	if (rc < 0)
 		return soq__fail(

@@ -17,12 +17,12 @@ static int wait_on(struct soq__list *list, pthread_mutex_t *lock, struct soq__wa
 }
 
 /* What must hold before a fiber may wait. @return 0 or a negative code */
-static int may_wait(struct soq__waiter *waiter)
+static int may_wait(struct soq__waiter *waiter, const char *what)
 {
 	struct soq__worker *w = soq__worker();
 	int rc = soq__begin(w);
 
-	*waiter = (struct soq__waiter){ .fiber = w->current };
+	*waiter = (struct soq__waiter){ .fiber = w->current, .what = what };
 	soq__list_init(&waiter->node);
 	return rc < 0 ? rc : soq__worker_listen(w);
 }
@@ -101,7 +101,7 @@ int soq_mutex_lock(struct soq_mutex *m)
 		rc = take(m);
 	if (rc != -EBUSY)
 		return rc;
-	rc = may_wait(&waiter);
+	rc = may_wait(&waiter, "a mutex");
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&m->lock);
@@ -197,7 +197,7 @@ uint64_t soq__event_sets(struct soq_event *e)
 int soq__event_wait_after(struct soq_event *e, uint64_t sets)
 {
 	struct soq__waiter waiter;
-	int rc = may_wait(&waiter);
+	int rc = may_wait(&waiter, "an event");
 
 	if (rc < 0)
 		return rc;
@@ -229,7 +229,7 @@ bool soq_event_is_set(struct soq_event *e)
 int soq_event_wait(struct soq_event *e)
 {
 	struct soq__waiter waiter;
-	int rc = may_wait(&waiter);
+	int rc = may_wait(&waiter, "an event");
 
 	if (rc < 0)
 		return rc;
@@ -352,7 +352,7 @@ static bool get_now(struct soq_queue *q, void **ret, int *rc)
 int soq_queue_put(struct soq_queue *q, void *item)
 {
 	struct queue_waiter me = { .item = item };
-	int rc = may_wait(&me.waiter);
+	int rc = may_wait(&me.waiter, "room in a queue");
 
 	if (rc < 0)
 		return rc;
@@ -368,7 +368,7 @@ int soq_queue_put(struct soq_queue *q, void *item)
 int soq_queue_get(struct soq_queue *q, void **ret)
 {
 	struct queue_waiter me = { 0 };
-	int rc = may_wait(&me.waiter);
+	int rc = may_wait(&me.waiter, "a queue's next item");
 
 	if (rc < 0)
 		return rc;

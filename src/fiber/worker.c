@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-#include <poll.h>
 
 /* A fiber never changes its thread, so a cached address of this stays right. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct soq__worker *self;
@@ -33,24 +30,27 @@ static int fiber_init(struct soq__fiber *f, struct soq__worker *w)
 	f->deadline_ns = SOQ_NEVER;
 	soq__list_init(&f->node);
 	soq__list_init(&f->scope_node);
+	soq__list_init(&f->worker_node);
 	return soq__alarm_open(w, &f->alarm, ring_fiber);
 }
 
-static void free_wake(struct soq__worker *w)
-{
-	if (w->wake_fd >= 0)
-		close(w->wake_fd);
-	w->wake_fd = -1;
-}
-
-static void worker_free(struct soq__worker *w)
+void soq__worker_free(struct soq__worker *w, bool abandon)
 {
 	struct soq__engine *e = w->engine;
 
-	soq__overflow_unwatch(w);
+	soq__list_for_each (node, &w->fibers) {
+		struct soq__fiber *f = soq__container_of(node, struct soq__fiber, worker_node);
+
+		if (!abandon)
+			die("a worker ends before its fibers");
+		free(f->last_error);
+		soq__tsan_free(f->annotation.tsan_fiber);
+		soq__asan_clean(f->stack);
+		soq__stack_put(f->stack);
+	}
+	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);
 	e->type->close(e);
-	free_wake(w);
 	soq__heap_done(&w->timers);
 	soq__stack_pool_done(&w->stacks);
 	pthread_mutex_destroy(&w->inbox_lock);
@@ -65,8 +65,14 @@ static void on_thread_end(void *arg)
 	/* Fibers that outlive their thread were never waited for: their program's error.
 	 * Their stacks stay, since something may still point into them. */
 	if (w->fiber_count == 0)
-		worker_free(w);
+		soq__worker_free(w, false);
 	self = NULL;
+}
+
+static void inbox_init(struct soq__worker *w)
+{
+	pthread_mutex_init(&w->inbox_lock, NULL);
+	soq__list_init(&w->inbox);
 }
 
 /* In the child of a fork only the calling fiber goes on: the others, the engine and its
@@ -81,16 +87,17 @@ static void in_child(void)
 	f = w->current;
 	w->engine->type->abandon(w->engine);
 	w->engine = NULL;
-	free_wake(w);
-	soq__list_init(&w->inbox);
-	pthread_mutex_init(&w->inbox_lock, NULL);
+	inbox_init(w);
 	soq__list_init(&w->ready);
 	w->ready_count = w->round = 0;
 	w->timers.count = 0;
 	soq__timer_init(&f->alarm.timer);
 	w->alarm_count = 1;
 	w->dead = NULL;
+	soq__list_init(&w->fibers);
 	w->fiber_count = f == &w->main ? 0 : 1;
+	if (f != &w->main)
+		soq__list_append(&w->fibers, &f->worker_node);
 	if (soq__engine_open(&w->engine, &soq__engine_epoll) < 0)
 		die("no engine can be opened in the child of a fork");
 }
@@ -101,33 +108,50 @@ static void global_init(void)
 	pthread_atfork(NULL, NULL, in_child);
 }
 
-static void inbox_init(struct soq__worker *w)
+struct soq__worker *soq__worker_new(struct soq__engine *engine)
 {
-	pthread_mutex_init(&w->inbox_lock, NULL);
-	soq__list_init(&w->inbox);
-	w->wake_fd = -1;
+	struct soq__worker *w = calloc(1, sizeof(*w));
+
+	pthread_once(&once, global_init);
+	if (!w)
+		return NULL;
+	if (fiber_init(&w->main, w) < 0) {
+		free(w);
+		return NULL;
+	}
+	w->engine = engine;
+	soq__tsan_engine_opened(&once);
+	soq__list_init(&w->ready);
+	soq__list_init(&w->fibers);
+	soq__stack_pool_init(&w->stacks);
+	inbox_init(w);
+	w->main.name = "main";
+	w->current = &w->main;
+	return w;
+}
+
+struct soq__worker *soq__worker_swap(struct soq__worker *w)
+{
+	struct soq__worker *former = self;
+
+	self = w;
+	return former;
 }
 
 struct soq__worker *soq__worker_prefer(const struct soq__engine_type *type)
 {
+	struct soq__engine *engine;
 	struct soq__worker *w;
 
 	if (self)
 		return self;
-	pthread_once(&once, global_init);
-	w = calloc(1, sizeof(*w));
-	if (!w || fiber_init(&w->main, w) < 0)
-		die("out of memory for a thread's scheduler");
 	/* A choice that fails must not take the program down: any engine will do. */
-	if (soq__engine_open(&w->engine, type) < 0 && soq__engine_epoll.open(&w->engine) < 0)
+	if (soq__engine_open(&engine, type) < 0 && soq__engine_epoll.open(&engine) < 0)
 		die("out of memory for a thread's engine");
-	soq__tsan_engine_opened(&once);
-	soq__list_init(&w->ready);
-	soq__stack_pool_init(&w->stacks);
-	inbox_init(w);
-	w->main.name = "main";
+	w = soq__worker_new(engine);
+	if (!w)
+		die("out of memory for a thread's scheduler");
 	w->main.annotation.tsan_fiber = soq__tsan_current();
-	w->current = &w->main;
 	self = w;
 	pthread_setspecific(end_key, w);
 	return w;
@@ -153,7 +177,7 @@ int soq__worker_end(void)
 		return -EBUSY;
 	pthread_setspecific(end_key, NULL);
 	self = NULL;
-	worker_free(w);
+	soq__worker_free(w, false);
 	return 0;
 }
 
@@ -341,6 +365,7 @@ static void fiber_main(void *arg)
 	free(f->last_error);
 	f->last_error = NULL;
 	soq__scope_fiber_ended(f);
+	soq__list_remove(&f->worker_node);
 	w->fiber_count--;
 	switch_to(w, next_ready(w), true);
 	abort();
@@ -380,8 +405,9 @@ struct soq__fiber *soq__fiber_start(struct soq__worker *w, struct soq_scope *sco
 	f->annotation.tsan_fiber = soq__tsan_new();
 	f->context = soq__switch_prepare(f, fiber_main, f);
 	soq__scope_fiber_began(f);
+	soq__list_append(&w->fibers, &f->worker_node);
 	if (w->fiber_count++ == 0)
-		soq__overflow_watch(w);
+		soq__overflow_watch(&w->alternate_stack);
 	make_ready(f);
 	return f;
 }
@@ -394,13 +420,11 @@ void soq__fiber_cancel(struct soq__fiber *f)
 
 /* ---- wake-ups from other threads ---- */
 
-static void drain_inbox(struct soq__worker *w)
+static void read_inbox(void *arg)
 {
+	struct soq__worker *w = arg;
 	struct soq__list *node;
-	uint64_t count;
 
-	while (read(w->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
-		;
 	pthread_mutex_lock(&w->inbox_lock);
 	while ((node = soq__list_pop(&w->inbox))) {
 		struct soq__waiter *waiter = soq__container_of(node, struct soq__waiter, node);
@@ -411,45 +435,14 @@ static void drain_inbox(struct soq__worker *w)
 	pthread_mutex_unlock(&w->inbox_lock);
 }
 
-static void read_inbox(struct soq__op *op)
-{
-	struct soq__worker *w = soq__container_of(op, struct soq__worker, wake_op);
-
-	do {
-		drain_inbox(w);
-		op->state = 0;
-	} while (w->engine->type->submit(w->engine, op));
-}
-
 int soq__worker_listen(struct soq__worker *w)
 {
-	if (w->wake_fd >= 0)
-		return 0;
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->wake_fd < 0)
-		return -errno;
-	w->wake_socket = (struct soq__socket){ .fd = w->wake_fd };
-	w->wake_op = (struct soq__op){
-		.code = SOQ__OP_POLL,
-		.socket = &w->wake_socket,
-		.events = POLLIN,
-		.complete = read_inbox,
-	};
-	soq__list_init(&w->wake_op.node);
-	if (!w->engine->type->submit(w->engine, &w->wake_op))
-		return 0;
-	if (w->wake_op.result < 0) {
-		free_wake(w);
-		return (int)w->wake_op.result;
-	}
-	w->wake_op.complete(&w->wake_op);
-	return 0;
+	return w->engine->type->wake_open(w->engine, read_inbox, w);
 }
 
 void soq__waiter_wake(struct soq__waiter *waiter)
 {
 	struct soq__worker *w = waiter->fiber->worker;
-	uint64_t one = 1;
 
 	waiter->granted = true;
 	if (w == self) {
@@ -457,11 +450,10 @@ void soq__waiter_wake(struct soq__waiter *waiter)
 		soq__wake(waiter->fiber, 0);
 		return;
 	}
-	/* The descriptor is written under the lock: the waiter cannot be taken out, and so
-	 * its thread cannot end, before this is over. */
+	/* The engine is woken under the lock: the waiter cannot be taken out, and so its thread
+	 * cannot end, before this is over. */
 	pthread_mutex_lock(&w->inbox_lock);
 	soq__list_append(&w->inbox, &waiter->node);
-	while (write(w->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	w->engine->type->wake(w->engine);
 	pthread_mutex_unlock(&w->inbox_lock);
 }

@@ -41,6 +41,9 @@ struct soq__fiber {
 	struct soq__alarm alarm;
 	struct soq_scope *scope; /* NULL for a thread's first fiber */
 	struct soq__list scope_node;
+	struct soq__list worker_node; /* among the worker's fibers */
+	const struct soq__op *op;     /* what it waits for, or NULL */
+	const char *waits_for; /* the same for whom no operation is pending: "an event" */
 	void (*fn)(void *);
 	void *arg;
 	const char *name;
@@ -60,7 +63,8 @@ struct soq__worker {
 	unsigned inline_ops; /* operations completed at once since the last switch */
 	struct soq__heap timers;
 	size_t alarm_count;	     /* alarms that have room in the heap */
-	size_t fiber_count;	     /* without the thread's own */
+	struct soq__list fibers;     /* all but the thread's own; each is on it to its end */
+	size_t fiber_count;	     /* of these */
 	struct soq__fiber *previous; /* who ran before the present switch */
 	struct soq__fiber *dead;     /* ended; its stack is freed by whoever runs next */
 	struct soq__stack_pool stacks;
@@ -69,9 +73,6 @@ struct soq__worker {
 	/* What other threads may touch: wake-ups for fibers of this worker. */
 	pthread_mutex_t inbox_lock;
 	struct soq__list inbox; /* struct soq__waiter */
-	int wake_fd;		/* an eventfd, or -1 until the first wait for a thread */
-	struct soq__socket wake_socket;
-	struct soq__op wake_op;
 
 	char *alternate_stack; /* for the report of an overflow */
 };
@@ -80,14 +81,23 @@ struct soq__worker {
 struct soq__waiter {
 	struct soq__list node; /* on what is waited for, then in the worker's inbox */
 	struct soq__fiber *fiber;
-	bool granted; /* set by the waker, under the lock of what is waited for */
-	bool woken;   /* the worker has made the fiber ready */
+	const char *what; /* is waited for, in words */
+	bool granted;	  /* set by the waker, under the lock of what is waited for */
+	bool woken;	  /* the worker has made the fiber ready */
 };
 
 /* This thread's worker; made when first asked for. Never NULL. */
 struct soq__worker *soq__worker(void);
 /* This thread's worker, or NULL when it has none yet. */
 struct soq__worker *soq__worker_peek(void);
+/* A worker that no thread has yet: it runs when soq__worker_swap() makes it a thread's, on a
+ * stack of the caller's choice. The engine is its own from now on. @return NULL: no memory */
+struct soq__worker *soq__worker_new(struct soq__engine *engine);
+/* Free it. @abandon  fibers that it still has are dropped where they are; else there are none
+ */
+void soq__worker_free(struct soq__worker *w, bool abandon);
+/* Make a worker (or none) this thread's. @return the former one */
+struct soq__worker *soq__worker_swap(struct soq__worker *w);
 /* Make this thread's worker, preferring an engine where the process has not chosen. */
 struct soq__worker *soq__worker_prefer(const struct soq__engine_type *type);
 /* @return 0; -EBUSY when other fibers exist */
@@ -163,9 +173,10 @@ int soq__event_wait_after(struct soq_event *e, uint64_t sets);
  * once @fn has run. */
 int soq__offload(void (*fn)(void *), void *arg, void (*abandoned)(void *));
 
-/* overflow.c: report a fiber's stack overflow by name. */
-void soq__overflow_watch(struct soq__worker *w);
-void soq__overflow_unwatch(struct soq__worker *w);
+/* overflow.c: report a fiber's stack overflow by name, in this thread from now on.
+ * @alternate_stack  NULL before; what the second call gives back */
+void soq__overflow_watch(char **alternate_stack);
+void soq__overflow_unwatch(char **alternate_stack);
 
 size_t soq__stack_size(void);
 

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <net/if.h>
 
 int soq_dgram_set_broadcast(struct soq_dgram *d, bool on)
 {
@@ -40,19 +39,20 @@ int soq_dgram_set_multicast_loop(struct soq_dgram *d, bool on)
 }
 
 /* @return the interface's index, 0 for the system's choice, or a negative code */
-static int interface_index(const char *interface)
+static int interface_index(const struct soq_dgram *d, const char *interface)
 {
+	const struct soq__engine *e = d->worker->engine;
 	unsigned index;
 
 	if (!interface || !*interface)
 		return 0;
-	index = if_nametoindex(interface);
+	index = e->type->interface_index(e, interface);
 	return index ? (int)index : -ENODEV;
 }
 
 int soq_dgram_set_multicast_interface(struct soq_dgram *d, const char *interface)
 {
-	int index = interface_index(interface);
+	int index = interface_index(d, interface);
 	struct ip_mreqn request = { .imr_ifindex = index };
 
 	if (index < 0)
@@ -69,7 +69,7 @@ static int membership(struct soq_dgram *d, const char *group, const char *interf
 	struct group_req request = { 0 };
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-	int index = interface_index(interface), level;
+	int index = interface_index(d, interface), level;
 
 	if (index < 0)
 		return index;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct soq_listener {
@@ -16,19 +15,6 @@ struct soq_listener {
 	int64_t timeout_ns;
 	struct soq__unix_path *path; /* NULL for other sockets */
 };
-
-static int somaxconn(void)
-{
-	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
-	int n = SOMAXCONN;
-
-	if (f) {
-		if (fscanf(f, "%d", &n) != 1) /* NOLINT(cert-err34-c): the kernel's own text */
-			n = SOMAXCONN;
-		fclose(f);
-	}
-	return n;
-}
 
 static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 	const char *text, const struct soq_listen_options *opt, bool found_port)
@@ -42,7 +28,6 @@ static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 		.ipv6_only = opt->ipv6_only,
 		.unix_mode = opt->unix_mode,
 	};
-	int backlog = opt->backlog ? (int)opt->backlog : somaxconn();
 	int rc;
 
 	if (e->scheme == SOQ_SCHEME_FD)
@@ -53,7 +38,7 @@ static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 		return rc;
 	if (rc < 0)
 		return soq__fail(rc, "listen %s: %s", text, soq_strerror(rc));
-	rc = soq__type(l->worker)->listen(&l->socket, backlog);
+	rc = soq__type(l->worker)->listen(&l->socket, (int)opt->backlog);
 	if (rc < 0) {
 		soq__fail(rc, "listen %s: %s", text, soq_strerror(rc));
 		/* An inherited one is still its owner's. */

@@ -8,7 +8,6 @@
 #include "fiber/last_error.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +45,8 @@ static void in6(struct soq_addr *ret, struct in6_addr host, uint16_t port, uint3
 
 static uint32_t zone_index(const char *zone)
 {
-	uint32_t index = if_nametoindex(zone);
+	struct soq__worker *w = soq__worker();
+	uint32_t index = soq__type(w)->interface_index(w->engine, zone);
 
 	return index ? index : (uint32_t)strtoul(zone, NULL, 10);
 }
@@ -79,7 +79,8 @@ static size_t literal(struct soq_addr ret[2], const struct soq_endpoint *e, bool
 struct lookup {
 	struct soq_endpoint endpoint;
 	struct soq__query query;
-	int (*resolve)(const struct soq__query *query, struct soq__addrs *ret);
+	const struct soq__engine *engine;
+	const struct soq__engine_type *type;
 	struct soq__addrs found;
 	int rc;
 };
@@ -88,7 +89,7 @@ static void lookup_run(void *arg)
 {
 	struct lookup *l = arg;
 
-	l->rc = l->resolve(&l->query, &l->found);
+	l->rc = l->type->resolve(l->engine, &l->query, &l->found);
 }
 
 static void lookup_free(void *arg)
@@ -106,7 +107,8 @@ static struct lookup *lookup_new(const struct soq_endpoint *e, bool passive)
 	if (!l)
 		return NULL;
 	l->endpoint = *e;
-	l->resolve = soq__type(soq__worker())->resolve;
+	l->engine = soq__worker()->engine;
+	l->type = l->engine->type;
 	l->query = (struct soq__query){
 		.host = l->endpoint.host,
 		.service = l->endpoint.service,

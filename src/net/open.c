@@ -3,11 +3,9 @@
 #include <soquete/error.h>
 #include "fiber/last_error.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 int soq__set_int(struct soq__socket *s, int level, int option, int value)
 {
@@ -17,22 +15,12 @@ int soq__set_int(struct soq__socket *s, int level, int option, int value)
 int soq__open_inherited(struct soq__socket *ret, int fd, int type)
 {
 	struct soq__worker *w = soq__worker();
-	struct stat st;
-	int actual = 0, rc;
-	socklen_t len = sizeof(actual);
+	socklen_t len = sizeof(int);
+	int actual = 0, rc = soq__type(w)->adopt(w->engine, ret, fd, true);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -ENOTSOCK;
-	rc = soq__type(w)->adopt(w->engine, ret, fd, true);
 	if (rc == 0)
 		rc = soq__type(w)->get_option(ret, SOL_SOCKET, SO_TYPE, &actual, &len);
-	if (rc == 0 && actual != type)
-		rc = -EPROTOTYPE;
-	if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		rc = -errno;
-	return rc;
+	return rc == 0 && actual != type ? -EPROTOTYPE : rc;
 }
 
 /* What a listener or a bound datagram socket of the Internet is told before bind(2). */
@@ -63,7 +51,8 @@ static int open_at(struct soq__socket *ret, struct soq__unix_path **ret_path,
 	if (rc < 0)
 		return rc;
 	*ret_path = NULL;
-	if (is_unix && addr->un.sun_path[0]) {
+	/* A simulated path is no file: there is nothing to lock, to look at or to remove. */
+	if (is_unix && addr->un.sun_path[0] && !soq__type(w)->simulated) {
 		rc = soq__unix_bind(ret_path, ret, addr, how->unix_mode);
 	} else {
 		if (!is_unix)

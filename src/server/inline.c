@@ -66,8 +66,8 @@ static void watch_next(struct watch *w)
 {
 	struct soq__engine *e = w->worker->engine;
 
-	w->socket = (struct soq__socket){ .fd = w->draining ? w->server->cancel_fd
-							    : w->server->drain_fd };
+	w->socket = (struct soq__socket){ .fd = w->draining ? w->server->cancel.fd
+							    : w->server->drain.fd };
 	w->op = (struct soq__op){
 		.code = SOQ__OP_POLL,
 		.socket = &w->socket,

@@ -4,7 +4,6 @@
 #include <soquete/fiber.h>
 #include <soquete/time.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,12 +53,13 @@ void soq__lane_client_ended(struct soq__lane *lane)
 /* ---- sockets ---- */
 
 /* Another lane's copy of a site that cannot be bound twice. */
-static int copy_fd(char *text, size_t len, int fd)
+static int copy_fd(struct soq__lane *lane, char *text, size_t len, int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct soq__engine *e = lane->worker->engine;
+	int copy = e->type->duplicate(e, fd);
 
 	if (copy < 0)
-		return -errno;
+		return copy;
 	snprintf(text, len, "fd://%d", copy);
 	return copy;
 }
@@ -80,7 +80,7 @@ static int open_again(struct soq__lane *lane, size_t i)
 
 	snprintf(text, sizeof(text), "%s", site->exact);
 	if (!is_internet(site) || inherited) {
-		copy = copy_fd(text, sizeof(text),
+		copy = copy_fd(lane, text, sizeof(text),
 			site->handler ? soq_listener_fd(site->listener)
 				      : soq_dgram_fd(site->socket));
 		if (copy < 0)
@@ -201,7 +201,7 @@ static void cancel_main(void *arg)
 	struct soq__lane *lane = arg;
 
 	soq_set_fiber_name("cancellation");
-	if (soq_wait_fd(lane->server->cancel_fd, POLLIN) <= 0)
+	if (soq_wait_fd(lane->server->cancel.fd, POLLIN) <= 0)
 		return;
 	lane->cancelled = true;
 	soq_event_set(lane->changed);
@@ -263,7 +263,7 @@ static int serve(struct soq__lane *lane)
 	int rc = start_acceptors(lane);
 
 	if (rc == 0)
-		rc = soq_wait_fd(lane->server->drain_fd, POLLIN);
+		rc = soq_wait_fd(lane->server->drain.fd, POLLIN);
 	return rc < 0 ? rc : 0;
 }
 

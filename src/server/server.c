@@ -5,16 +5,12 @@
 #include <soquete/runtime.h>
 #include "fiber/last_error.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 static const char *const shapes[] = { "default", "iterative", "process", "thread", "fiber" };
 
@@ -68,11 +64,42 @@ static void fill_defaults(struct soq_server_options *opt)
 	opt->grace_ns = or_default(opt->grace_ns, 10 * SOQ_S);
 }
 
-static int open_eventfds(struct soq_server *server)
+/* @return 0, or a negative code and no latch */
+static int latch_open(struct soq__latch *ret)
 {
-	server->drain_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	server->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return server->drain_fd < 0 || server->cancel_fd < 0 ? -errno : 0;
+	struct soq__engine *e = soq__worker()->engine;
+	int fd = e->type->open_latch(e);
+
+	*ret = (struct soq__latch){ e, e->type, fd < 0 ? -1 : fd };
+	return fd < 0 ? fd : 0;
+}
+
+static void latch_close(struct soq__latch *latch)
+{
+	if (latch->fd >= 0)
+		latch->type->close_latch(latch->engine, latch->fd);
+}
+
+static int open_latches(struct soq_server *server)
+{
+	int drain = latch_open(&server->drain), cancel = latch_open(&server->cancel);
+
+	return drain < 0 ? drain : cancel;
+}
+
+/* What a simulated host does not have. */
+static int check_simulated(const struct soq_server_options *opt)
+{
+	if (!soq__type(soq__worker())->simulated)
+		return 0;
+	if (opt->shape == SOQ_SHAPE_PROCESS || opt->shape == SOQ_SHAPE_THREAD)
+		return soq__fail(-SOQ_ESIMULATED,
+			"serve: a simulated host has neither processes nor threads to give a "
+			"client; choose the fiber or the iterative shape");
+	if (opt->workers > 1)
+		return soq__fail(-SOQ_ESIMULATED,
+			"serve: a simulated host has one processor; choose one worker");
+	return 0;
 }
 
 int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt)
@@ -82,6 +109,9 @@ int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt
 
 	if (opt && ((unsigned)opt->shape > SOQ_SHAPE_FIBER || opt->workers > 1024))
 		return -EINVAL;
+	rc = opt ? check_simulated(opt) : 0;
+	if (rc < 0)
+		return rc;
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		return -ENOMEM;
@@ -90,7 +120,7 @@ int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt
 	fill_defaults(&server->opt);
 	sem_init(&server->opened, 0, 0);
 	server->peers = soq__peers_new();
-	rc = open_eventfds(server);
+	rc = open_latches(server);
 	if (rc == 0 && !server->peers)
 		rc = -ENOMEM;
 	if (rc < 0) {
@@ -122,10 +152,8 @@ void soq_server_free(struct soq_server *server)
 	free(server->sites);
 	soq__peers_free(server->peers);
 	sem_destroy(&server->opened);
-	if (server->drain_fd >= 0)
-		close(server->drain_fd);
-	if (server->cancel_fd >= 0)
-		close(server->cancel_fd);
+	latch_close(&server->drain);
+	latch_close(&server->cancel);
 	free(server);
 }
 
@@ -238,18 +266,10 @@ int soq_server_endpoint(const struct soq_server *server, size_t index, struct so
 
 /* ---- running ---- */
 
-static unsigned descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT_MAX)
-		return UINT_MAX;
-	return (unsigned)limit.rlim_cur;
-}
-
 static unsigned default_clients_max(enum soq_shape shape)
 {
-	unsigned fds = descriptors(), most = fds > 128 ? fds - 64 : fds / 2 + 1;
+	const struct soq__engine *e = soq__worker()->engine;
+	unsigned fds = e->type->descriptors_max(e), most = fds > 128 ? fds - 64 : fds / 2 + 1;
 
 	if (shape == SOQ_SHAPE_PROCESS || shape == SOQ_SHAPE_THREAD)
 		return most < 1024 ? most : 1024;
@@ -361,23 +381,33 @@ static void signal_main(void *arg)
 		soq_server_stop(server);
 }
 
-static int run_with_signals(struct soq_server *server)
+static int run_lanes_and_signals(struct soq_server *server)
 {
 	struct soq_scope *scope;
-	sigset_t set, former;
 	int rc = soq_scope_open(&scope);
 
 	if (rc < 0)
 		return rc;
+	rc = soq_spawn(scope, signal_main, server);
+	if (rc == 0)
+		rc = run_lanes(server);
+	soq_scope_close(scope);
+	return rc;
+}
+
+static int run_with_signals(struct soq_server *server)
+{
+	sigset_t set, former;
+	int rc;
+
+	if (soq__type(soq__worker())->simulated)
+		return run_lanes_and_signals(server);
 	/* Blocked before the lanes' threads begin, so that no thread takes them. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, &former);
-	rc = soq_spawn(scope, signal_main, server);
-	if (rc == 0)
-		rc = run_lanes(server);
-	soq_scope_close(scope);
+	rc = run_lanes_and_signals(server);
 	pthread_sigmask(SIG_SETMASK, &former, NULL);
 	return rc;
 }
@@ -406,11 +436,9 @@ int soq_server_run(struct soq_server *server)
 void soq_server_stop(struct soq_server *server)
 {
 	unsigned former = atomic_fetch_add(&server->stops, 1);
-	uint64_t one = 1;
-	ssize_t n;
+	const struct soq__latch *latch = former == 0 ? &server->drain : &server->cancel;
 
-	n = write(former == 0 ? server->drain_fd : server->cancel_fd, &one, sizeof(one));
-	(void)n;
+	latch->type->set_latch(latch->engine, latch->fd);
 }
 
 unsigned soq_server_clients(const struct soq_server *server)

@@ -9,9 +9,8 @@
  *	thread      thread.c    a thread that runs inline.c
  *	process     process.c   a process that runs inline.c
  *
- * Stopping is told through two eventfds, which every lane, thread and process can wait for:
- * `drain` is readable from the first stop on, `cancel` from the second. Nobody ever reads
- * them empty.
+ * Stopping is told through two latches (engine.h), which every lane, thread and process can
+ * wait for: `drain` is set from the first stop on, `cancel` from the second.
  */
 #ifndef SOQ__SERVER_H
 #define SOQ__SERVER_H
@@ -38,12 +37,19 @@ struct soq__site {
 	struct soq_dgram *socket;
 };
 
+/* A descriptor that becomes readable for ever; -1: none. */
+struct soq__latch {
+	struct soq__engine *engine; /* that made it; a host's may have been closed since */
+	const struct soq__engine_type *type;
+	int fd;
+};
+
 struct soq_server {
 	struct soq_server_options opt; /* every default filled in */
 	struct soq__site *sites;
 	size_t site_count;
-	int drain_fd;
-	int cancel_fd;
+	struct soq__latch drain;
+	struct soq__latch cancel;
 	_Atomic unsigned stops;
 	_Atomic unsigned clients;
 	bool running;

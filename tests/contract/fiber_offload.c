@@ -197,7 +197,8 @@ CONTRACT(fiber_offload_from_threads)
 static struct gate resolver_gate;
 
 /* A resolver that answers when it is let go; nobody may be there any more to hear it. */
-static int slow_resolve(const struct soq__query *query, struct soq__addrs *ret)
+static int slow_resolve(
+	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
 {
 	pass_gate(&resolver_gate);
 	CHECK_STR(query->host, "slow.invalid");
