@@ -214,13 +214,16 @@ void soq_sim_free(struct soq_sim *sim)
 {
 	if (!sim)
 		return;
-	for (size_t i = 0; i < sim->host_count; i++)
-		soq__sim_programs_free(sim->hosts[i]);
+	/* Sockets first: their parked operations are on the programs' stacks. */
 	for (size_t i = 0; i < sim->host_count; i++)
 		soq__sim_host_abandon(sim->hosts[i]);
+	for (size_t i = 0; i < sim->host_count; i++)
+		soq__sim_programs_free(sim->hosts[i]);
 	soq__sim_packets_free(sim);
 	soq__sim_faults_free(sim);
 	close_observers(sim);
+	soq__sim_properties_free(sim);
+	soq__sim_run_free(sim);
 	soq__sim_hosts_free(sim);
 	soq__heap_done(&sim->events);
 	free(sim->fds);
