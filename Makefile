@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 STEPS ?=
 export PREFIX LIBDIR MESON_OPTIONS
 
-.PHONY: build run test lint format bench install clean
+.PHONY: build run test sweep lint format bench install clean
 
 # The tool at build/soquete, the library in build/src.
 build:
@@ -20,6 +20,13 @@ run: build
 test:
 	@scripts/setup.sh test
 	@scripts/test.sh $(STEPS)
+
+# Simulations under many seeds, each twice: make sweep SEEDS=10000
+SEEDS ?= 1000
+sweep:
+	@scripts/setup.sh build
+	@scripts/build.sh release all-sweeps
+	@build/tests/sweep --seeds $(SEEDS) --twice
 
 lint:
 	@scripts/setup.sh lint

@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
-steps="harness headers unit contract asan tsan valgrind interop fuzz aarch64 install man"
+steps="harness headers unit contract sim asan tsan valgrind interop fuzz aarch64 install man"
 work=$(mktemp -d /tmp/soquete-test.XXXXXX) || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -116,10 +116,16 @@ step_contract() {
 	programs contract build
 }
 
+step_sim() {
+	build release all-tests || return
+	programs sim build
+}
+
 step_asan() {
 	build asan all-tests || return
 	programs unit build-asan
 	programs contract build-asan
+	programs sim build-asan
 }
 
 step_tsan() {

@@ -1,0 +1,34 @@
+/* scenario.h - the simulated worlds in which the library is proved: each is a sweep, run by
+ * tests under a few seeds and by `make sweep` under many.
+ */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include <soquete/sim.h>
+#include <soquete/soquete.h>
+
+/* table.c: the @index-th scenario, or NULL past the last. */
+const struct soq_sim_sweep *scenario_at(size_t index);
+/* The one called so, or NULL. */
+const struct soq_sim_sweep *scenario_find(const char *name);
+
+extern const struct soq_sim_sweep scopes; /* scopes.c */
+
+/* common.c */
+
+/* Draws for the scenarios' own use, from a seed of their own. */
+uint64_t scenario_draw(uint64_t *state);
+/* From 0 to @below - 1. */
+uint64_t scenario_below(uint64_t *state, uint64_t below);
+
+/* The byte at an offset of what a transfer called @key sends. */
+unsigned char scenario_byte(uint64_t key, uint64_t offset);
+void scenario_fill(uint64_t key, uint64_t offset, void *buf, size_t len);
+/* Whether these are the bytes. */
+bool scenario_matches(uint64_t key, uint64_t offset, const void *buf, size_t len);
+
+/* Nothing is left on a host whose programs have ended: no fiber, no descriptor, none leaked.
+ * @return whether that is so; what is not is told on stderr */
+bool scenario_is_clean(const struct soq_sim_host *host);
+
+#endif
