@@ -12,12 +12,10 @@
 #include "fiber/last_error.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EPOCH_NS     (1767225600 * SOQ_S) /* 2026-01-01: every wall clock's beginning */
-#define DRIFT_MAX    500000		  /* parts per million, either way */
 #define NAME_MAX_LEN 255		  /* as of a DNS name */
 
 /* ---- clocks ---- */
@@ -91,10 +89,10 @@ void soq_sim_step_clock(struct soq_sim_host *host, int64_t by_ns)
 
 int soq_sim_drift_clock(struct soq_sim_host *host, int64_t ppm)
 {
-	if (ppm < -DRIFT_MAX || ppm > DRIFT_MAX)
+	if (ppm < -SOQ__SIM_DRIFT_MAX || ppm > SOQ__SIM_DRIFT_MAX)
 		return soq__fail(-EINVAL,
-			"a clock drifts by at most %d parts per million, not %lld", DRIFT_MAX,
-			(long long)ppm);
+			"a clock drifts by at most %d parts per million, not %lld",
+			SOQ__SIM_DRIFT_MAX, (long long)ppm);
 	soq__sim_host_drift(host, ppm - host->drift_ppm);
 	soq__sim_note_fault(host->sim, host, "the clocks run %lld ppm fast", (long long)ppm);
 	return 0;
@@ -246,12 +244,21 @@ static void add_counted(struct soq_sim_host *host)
 
 /* ---- making and ending ---- */
 
+/* Letters, digits, and what domain names and file names have besides, so that it can stand in
+ * an endpoint and in C. */
+static bool is_name(const char *name)
+{
+	size_t len = strspn(
+		name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
+
+	return len > 0 && len <= NAME_MAX_LEN && !name[len];
+}
+
 static int check_name(const struct soq_sim *sim, const char *name)
 {
 	struct soq__sim_addr literal;
-	size_t len = strlen(name);
 
-	if (len == 0 || len > NAME_MAX_LEN || name[strcspn(name, " \t\n:/@[]")])
+	if (!is_name(name))
 		return soq__fail(-EINVAL, "'%s' cannot be the name of a simulated host", name);
 	if (strcmp(name, "localhost") == 0 || parse_literal(&literal, name))
 		return soq__fail(-EINVAL,
@@ -411,12 +418,8 @@ void soq__sim_host_abandon(struct soq_sim_host *host)
 }
 
 /* The caller's own host: it cannot pull its stack from under itself. */
-static int crash_oneself(struct soq_sim_host *host, struct soq__sim_program *program)
+_Noreturn static void crash_oneself(struct soq_sim_host *host, struct soq__sim_program *program)
 {
-	if (!program)
-		return soq__fail(-EINVAL,
-			"the host of the thread's own simulation cannot crash, since the "
-			"process is it");
 	soq__sim_at(host->sim, &host->suicide, host->sim->now_ns);
 	for (;;)
 		soq__sim_program_wait(program);
@@ -425,11 +428,16 @@ static int crash_oneself(struct soq_sim_host *host, struct soq__sim_program *pro
 int soq_sim_crash(struct soq_sim_host *host)
 {
 	const struct soq__sim_engine *caller = soq__sim_running();
+	const struct soq__sim_engine *implicit = host->sim->implicit;
 
 	if (!host->up)
 		return soq__fail(-EHOSTDOWN, "the simulated host '%s' is down", host->name);
+	if (implicit && implicit->host == host)
+		return soq__fail(-EINVAL,
+			"the host of the thread's own simulation cannot crash, since the "
+			"process is it");
 	if (caller && caller->host == host)
-		return crash_oneself(host, caller->program);
+		crash_oneself(host, caller->program);
 	soq__sim_note_fault(host->sim, host, "crashes");
 	soq__sim_host_abandon(host);
 	soq__sim_programs_crash(host);
@@ -479,7 +487,7 @@ void soq_sim_signal(struct soq_sim_host *host, int signal)
 	if (!host->up || signal < 1 || signal >= 32)
 		return;
 	host->pending_signals |= 1u << signal;
-	soq__sim_note(host->sim, host, "gets SIG%s", sigabbrev_np(signal));
+	soq__sim_note(host->sim, host, "gets signal %d", signal);
 	soq__sim_signals_changed(host);
 }
 

@@ -194,6 +194,26 @@ unsigned soq__sim_mtu(struct soq_sim_host *from, const struct soq__sim_addr *to)
 	return host ? soq__sim_link_of(from, host)->opt->mtu : from->sim->opt.link.mtu;
 }
 
+/* Each direction that follows the world's default. */
+static void followers(struct soq_sim *sim, void (*visit)(struct soq__sim_link_state *state))
+{
+	for (size_t i = 0; i < sim->host_count; i++) {
+		struct soq_sim_host *from = sim->hosts[i];
+
+		for (size_t k = 0; k < from->link_capacity; k++)
+			if (from->links[k] && from->links[k]->opt == &sim->opt.link)
+				visit(from->links[k]);
+	}
+}
+
+void soq__sim_set_default_link(struct soq_sim *sim, const struct soq_sim_link *link)
+{
+	followers(sim, soq__sim_queue_settle);
+	sim->opt.link = *link;
+	soq__sim_link_fill(&sim->opt.link, false);
+	followers(sim, soq__sim_queue_resume);
+}
+
 /* ---- partitions, worsening ---- */
 
 void soq__sim_block(struct soq_sim_host *from, struct soq_sim_host *to, int change)

@@ -32,7 +32,8 @@ struct soq__sim_link_state *soq__sim_link_of(
 /* transit.c. A packet goes over the wire now. */
 void soq__sim_transit(struct soq__sim_link_state *state, struct soq__sim_packet *p);
 
-/* link_queue.c. Let a packet wait until the rate allows it to leave. */
+/* link_queue.c. Let a packet wait until the rate allows it to leave. The queue is made when
+ * first needed, with the bucket full. */
 void soq__sim_queue_put(struct soq__sim_link_state *state, struct soq__sim_packet *p);
 /* The rate is about to change, and has changed. */
 void soq__sim_queue_settle(struct soq__sim_link_state *state);

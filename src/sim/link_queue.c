@@ -89,15 +89,14 @@ static uint64_t depth(const struct soq__sim_queue *q, size_t bytes)
 	return (burst > bytes ? burst : bytes) * NANO;
 }
 
-/* Count the tokens that have come until now. */
+/* Count the tokens that have come until now; without a limit, there are always enough. */
 static void refill(struct soq__sim_queue *q, uint64_t most)
 {
 	int64_t now_ns = q->state->from->sim->now_ns;
-	unsigned __int128 tokens = (unsigned __int128)soq__sim_link_rate(q->state) *
-			(uint64_t)(now_ns - q->at_ns) +
-		q->tokens;
+	uint64_t rate = soq__sim_link_rate(q->state), elapsed = (uint64_t)(now_ns - q->at_ns);
+	unsigned __int128 tokens = (unsigned __int128)rate * elapsed + q->tokens;
 
-	q->tokens = tokens < most ? (uint64_t)tokens : most;
+	q->tokens = rate && tokens < most ? (uint64_t)tokens : most;
 	q->at_ns = now_ns;
 }
 
@@ -141,8 +140,11 @@ static bool ok_to_drop(struct soq__sim_queue *q, int64_t now_ns)
 {
 	struct codel *c = &q->codel;
 
-	/* With no more than one packet in the queue there is no standing queue. */
-	if (now_ns - first_of(q)->since_ns < TARGET_NS || q->bytes <= q->state->opt->mtu) {
+	const struct waiting *first = first_of(q);
+	uint64_t rest = q->bytes - soq__sim_packet_bytes(first->packet);
+
+	/* With no more than a packet behind it, it stands in no standing queue. */
+	if (now_ns - first->since_ns < TARGET_NS || rest <= q->state->opt->mtu) {
 		c->first_above_time_ns = 0;
 		return false;
 	}
@@ -224,6 +226,7 @@ static void serve(struct soq__sim_queue *q)
 		soq__sim_transit(q->state, ring_take(q));
 	}
 	q->picked = false;
+	q->codel.first_above_time_ns = 0;
 }
 
 static void depart(struct soq_sim *sim, struct soq__sim_event *event)
@@ -231,9 +234,24 @@ static void depart(struct soq_sim *sim, struct soq__sim_event *event)
 	serve(soq__container_of(event, struct soq__sim_queue, departure));
 }
 
-void soq__sim_queue_put(struct soq__sim_link_state *state, struct soq__sim_packet *p)
+static struct soq__sim_queue *queue_of(struct soq__sim_link_state *state)
 {
 	struct soq__sim_queue *q = state->queue;
+
+	if (q)
+		return q;
+	q = soq__sim_alloc(sizeof(*q));
+	q->state = state;
+	soq__sim_event_init(&q->departure, depart);
+	q->at_ns = state->from->sim->now_ns;
+	q->tokens = depth(q, 0);
+	state->queue = q;
+	return q;
+}
+
+void soq__sim_queue_put(struct soq__sim_link_state *state, struct soq__sim_packet *p)
+{
+	struct soq__sim_queue *q = queue_of(state);
 	size_t bytes = soq__sim_packet_bytes(p);
 
 	/* The queue is for those that wait: a packet that can leave at once needs no room. */
@@ -250,34 +268,21 @@ void soq__sim_queue_put(struct soq__sim_link_state *state, struct soq__sim_packe
 		serve(q);
 }
 
-/* ---- making, changing, ending ---- */
-
-static void open_queue(struct soq__sim_link_state *state)
-{
-	struct soq__sim_queue *q = soq__sim_alloc(sizeof(*q));
-
-	q->state = state;
-	soq__sim_event_init(&q->departure, depart);
-	q->at_ns = state->from->sim->now_ns;
-	q->tokens = depth(q, 0);
-	state->queue = q;
-}
+/* ---- changing, ending ---- */
 
 void soq__sim_queue_settle(struct soq__sim_link_state *state)
 {
-	if (state->queue && soq__sim_link_rate(state))
-		refill(state->queue, depth(state->queue, state->queue->tokens / NANO + 1));
+	struct soq__sim_queue *q = state->queue;
+
+	if (q)
+		refill(q, depth(q, q->count ? soq__sim_packet_bytes(first_of(q)->packet) : 0));
 }
 
 void soq__sim_queue_resume(struct soq__sim_link_state *state)
 {
-	if (!state->queue) {
-		if (soq__sim_link_rate(state))
-			open_queue(state);
+	if (!state->queue && !soq__sim_link_rate(state))
 		return;
-	}
-	state->queue->at_ns = state->from->sim->now_ns;
-	soq__sim_cancel(state->from->sim, &state->queue->departure);
+	soq__sim_cancel(state->from->sim, &queue_of(state)->departure);
 	serve(state->queue);
 }
 

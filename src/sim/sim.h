@@ -166,6 +166,7 @@ struct soq_sim {
 	struct soq__list faults;	  /* fault.c */
 	struct soq__sim_run *run;	  /* run.h: how the run stands; NULL: not begun */
 	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
+	unsigned chaos_calls; /* of soq_sim_add_chaos() so far */
 	bool chaos_given; /* soq_sim_replay: soq_sim_add_chaos() adds nothing */
 };
 
@@ -239,6 +240,8 @@ int64_t soq__sim_world_instant(const struct soq_sim_host *host, int64_t host_ns)
 /* Close nothing, free everything that its programs and its kernel hold, and tell nobody. */
 void soq__sim_host_abandon(struct soq_sim_host *host);
 /* Change the drift of a host's clocks by an amount, parts per million. */
+#define SOQ__SIM_DRIFT_MAX 500000 /* by one call, or one fault */
+#define SOQ__SIM_DRIFT_MAX 500000 /* by one call, or one fault */
 void soq__sim_host_drift(struct soq_sim_host *host, int64_t by_ppm);
 void soq__sim_hosts_free(struct soq_sim *sim);
 
@@ -374,6 +377,9 @@ void soq__sim_packets_free(struct soq_sim *sim);
 int soq__sim_link_check(const struct soq_sim_link *link, const char *what);
 /* Put the defaults in place of zeros. Done twice it is the same. */
 void soq__sim_link_fill(struct soq_sim_link *link, bool loopback);
+/* What holds between hosts of which soq_sim_link() says nothing; packets that wait already go
+ * by it too. */
+void soq__sim_set_default_link(struct soq_sim *sim, const struct soq_sim_link *link);
 
 /* ---- watching ---- */
 

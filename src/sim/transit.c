@@ -12,8 +12,8 @@
  * get no ICMP error); arp(7) and neighbour discovery for how long an absent host is asked for.
  */
 #include "sim/link.h"
+#include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define UNREACHABLE_NS	 (3 * SOQ_S) /* three questions, a second apart, and no answer */
@@ -319,7 +319,7 @@ void soq__sim_send_to(struct soq__sim_packet *p, struct soq_sim_host *to)
 	} else if (soq__unlikely(is_too_big(state, p))) {
 		tell_sender(p, EMSGSIZE, 0);
 		drop(state, p, SOQ__SIM_TOO_BIG);
-	} else if (soq__likely(!state->queue)) {
+	} else if (soq__likely(!state->queue && !state->opt->rate_bytes_s)) {
 		soq__sim_transit(state, p);
 	} else {
 		soq__sim_queue_put(state, p);
