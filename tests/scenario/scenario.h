@@ -12,7 +12,18 @@ const struct soq_sim_sweep *scenario_at(size_t index);
 /* The one called so, or NULL. */
 const struct soq_sim_sweep *scenario_find(const char *name);
 
-extern const struct soq_sim_sweep scopes; /* scopes.c */
+extern const struct soq_sim_sweep scopes;
+extern const struct soq_sim_sweep echo;
+extern const struct soq_sim_sweep http;
+extern const struct soq_sim_sweep heartbeat;
+
+/* table.c: make and remove the files that scenarios need. Before and after all sweeps.
+ * @return 0 or a negative code */
+int scenario_prepare(void);
+void scenario_clean_up(void);
+/* http.c: its part of these. */
+int http_prepare(void);
+void http_clean_up(void);
 
 /* common.c */
 

@@ -5,11 +5,24 @@
 
 static const struct soq_sim_sweep *const scenarios[] = {
 	&scopes,
+	&echo,
+	&http,
+	&heartbeat,
 };
 
 const struct soq_sim_sweep *scenario_at(size_t index)
 {
 	return index < sizeof(scenarios) / sizeof(scenarios[0]) ? scenarios[index] : NULL;
+}
+
+int scenario_prepare(void)
+{
+	return http_prepare();
+}
+
+void scenario_clean_up(void)
+{
+	http_clean_up();
 }
 
 const struct soq_sim_sweep *scenario_find(const char *name)

@@ -146,8 +146,14 @@ int main(int argc, char **argv)
 	struct options o = parse(argv);
 	struct soq_sim_sweep_result sum = { 0 };
 	bool failed = false;
+	int rc = scenario_prepare();
 
 	(void)argc;
+	if (rc < 0) {
+		fprintf(stderr, "sweep: no files for the scenarios: %s\n", soq_strerror(rc));
+		return 1;
+	}
+	atexit(scenario_clean_up);
 	for (size_t i = 0; scenario_at(i); i++)
 		if (wanted(&o, scenario_at(i)->name))
 			failed |= run(&o, scenario_at(i), &sum) < 0;
