@@ -531,6 +531,7 @@ struct soq__sim_bound {
 	bool reuse_addr;
 	bool reuse_port;
 	bool listening; /* TCP: with SO_REUSEADDR, only one listener may have it */
+	const struct soq__sim_addr *peer; /* UDP: gets what comes from there alone; or NULL */
 };
 
 /* As bind(2): port 0 gets an ephemeral one (32,768 to 60,999, drawn from the seed).
