@@ -15,6 +15,7 @@
 #include <ftw.h>
 #include <linux/io_uring.h>
 #include <signal.h>
+#include <soquete/sim.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,10 +55,11 @@ struct fd_set_of {
 	int fds[FDS_MAX];
 };
 
-/* One run of a case: with an engine and a shape, where it has them. */
+/* One run of a case: with an engine, a seed and a shape, where it has them. */
 struct run {
 	const struct test__case *c;
 	const struct engine *engine; /* NULL for a unit case */
+	size_t seed;		     /* index; 0 on an engine that needs none */
 	int shape;		     /* -1 without */
 };
 
@@ -92,6 +94,9 @@ static struct fd_set_of fds_before, fds_after;
 /* The library's, where the test program has it. */
 const char *soq_strerror(int code) __attribute__((weak));
 int soq_thread_end(void) __attribute__((weak));
+struct soq_sim_host *soq_sim_here(void) __attribute__((weak));
+void soq_sim_census(const struct soq_sim_host *host, struct soq_sim_census *ret)
+	__attribute__((weak));
 
 /* The engines that a contract case runs on. */
 
@@ -120,11 +125,17 @@ static const char *missing_uring(void)
 
 static const struct engine {
 	const char *name;
+	bool is_simulated;
 	const char *(*missing)(void); /* why this machine lacks it, or NULL */
 } engines[] = {
-	{ "epoll", missing_never },
-	{ "uring", missing_uring },
+	{ "epoll", false, missing_never },
+	{ "uring", false, missing_uring },
+	{ "sim", true, missing_never },
 };
+
+/* What decides the chance of a simulated case: these, or only what SOQUETE_SEED says. */
+static const char *seeds[] = { "1", "2", "3" };
+static size_t seed_count = sizeof(seeds) / sizeof *seeds;
 
 static const char *const shapes[] = { "iterative", "process", "thread", "fiber" };
 
@@ -201,8 +212,23 @@ void test_may_keep_fds(void)
 	may_keep_fds = true;
 }
 
+/* Fail the case if it leaves a descriptor of its simulated host open. */
+static void check_simulated_fds(void)
+{
+	struct soq_sim_census census;
+
+	if (may_keep_fds || !soq_sim_here || !soq_sim_here())
+		return;
+	soq_sim_census(soq_sim_here(), &census);
+	if (census.descriptors > 0 || census.leaked > 0)
+		test__fail(__FILE__, __LINE__,
+			"leaves %u simulated descriptors open; programs that ended left %u",
+			census.descriptors, census.leaked);
+}
+
 __attribute__((weak)) void test_teardown(void)
 {
+	check_simulated_fds();
 	if (soq_thread_end)
 		CHECK_OK(soq_thread_end());
 }
@@ -430,6 +456,8 @@ static _Noreturn void run_child(const struct run *run, struct report *shared, in
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (run->engine)
 		setenv("SOQUETE_ENGINE", run->engine->name, 1);
+	if (run->engine && run->engine->is_simulated)
+		setenv("SOQUETE_SEED", seeds[run->seed], 1);
 
 	list_fds(&fds_before);
 	run->c->body();
@@ -442,14 +470,16 @@ static _Noreturn void run_child(const struct run *run, struct report *shared, in
 
 /* The parent. */
 
-/* "name", "name [engine]" or "name [engine/shape]". */
+/* "name", or "name [engine]" with ":seed" and "/shape" after the engine. */
 static const char *run_name(const struct run *run)
 {
 	static char buf[256];
+	bool has_seed = run->engine && run->engine->is_simulated;
 
 	if (!run->engine)
 		return run->c->name;
-	snprintf(buf, sizeof buf, "%s [%s%s%s]", run->c->name, run->engine->name,
+	snprintf(buf, sizeof buf, "%s [%s%s%s%s%s]", run->c->name, run->engine->name,
+		has_seed ? ":" : "", has_seed ? seeds[run->seed] : "",
 		run->shape < 0 ? "" : "/", run->shape < 0 ? "" : shapes[run->shape]);
 	return buf;
 }
@@ -669,9 +699,21 @@ static void wait_for_news(const struct slot *slots, int jobs)
 	_exit(128 + sig);
 }
 
-/* The next run that the options ask for, in order; false at the end. */
+/* Whether there is such a run: a case may not be for each engine, an engine not for each
+ * shape. */
+static bool exists(const struct run *run)
+{
+	bool is_simulated = run->engine && run->engine->is_simulated;
+
+	if (run->c->where == (is_simulated ? TEST__KERNEL : TEST__SIMULATED))
+		return false;
+	return !is_simulated || (run->shape != TEST_PROCESS && run->shape != TEST_THREAD);
+}
+
 static bool is_wanted(const struct options *o, const struct run *run)
 {
+	if (!exists(run))
+		return false;
 	if (o->engine && run->engine && strcmp(o->engine, run->engine->name) != 0)
 		return false;
 	if (!o->patterns[0])
@@ -682,26 +724,33 @@ static bool is_wanted(const struct options *o, const struct run *run)
 	return false;
 }
 
+/* The shape turns fastest, then the seed, the engine, the case. */
 static void advance(struct run *run)
 {
 	if (run->shape >= 0 && ++run->shape < (int)COUNT(shapes))
 		return;
+	if (run->engine && run->engine->is_simulated && ++run->seed < seed_count) {
+		run->shape = run->c->has_shapes ? 0 : -1;
+		return;
+	}
+	run->seed = 0;
 	if (run->engine && ++run->engine < engines + COUNT(engines)) {
-		run->shape = run->c->kind == TEST__SHAPES ? 0 : -1;
+		run->shape = run->c->has_shapes ? 0 : -1;
 		return;
 	}
 	run->c = run->c->next;
-	run->engine = run->c && run->c->kind != TEST__UNIT ? engines : NULL;
-	run->shape = run->c && run->c->kind == TEST__SHAPES ? 0 : -1;
+	run->engine = run->c && run->c->where != TEST__ONCE ? engines : NULL;
+	run->shape = run->c && run->c->has_shapes ? 0 : -1;
 }
 
+/* The next run that the options ask for, in order; false at the end. */
 static bool next_run(const struct options *o, struct run *run)
 {
 	static struct test__case head; /* before the first */
 
 	if (!run->c) {
 		head.next = cases;
-		*run = (struct run){ &head, NULL, -1 };
+		*run = (struct run){ .c = &head, .shape = -1 };
 	}
 	do
 		advance(run);
@@ -752,11 +801,20 @@ static _Noreturn void usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s [--list] [-v] [--engine NAME] [-j N] [PART-OF-A-NAME...]\n"
+		"  SOQUETE_SEED    simulated cases run under this seed only (1, 2 and 3)\n"
 		"  TEST_TIMEOUT_S  seconds that a case may take (60)\n"
 		"  TEST_SLOWNESS   how many times slower this machine is (1)\n"
 		"  TEST_EMULATED   what is skipped cannot run here, and is not counted\n",
 		program);
 	exit(2);
+}
+
+static bool is_engine(const char *name)
+{
+	for (size_t i = 0; i < COUNT(engines); i++)
+		if (strcmp(engines[i].name, name) == 0)
+			return true;
+	return false;
 }
 
 static struct options parse(int argc, char **argv)
@@ -778,10 +836,25 @@ static struct options parse(int argc, char **argv)
 		else
 			usage(argv[0]);
 	}
+	if (o.engine && !is_engine(o.engine))
+		usage(argv[0]);
 	if (o.jobs < 1 || o.jobs > JOBS_MAX || o.timeout_ns <= 0)
 		usage(argv[0]);
 	o.patterns = argv + i;
 	return o;
+}
+
+/* Name every run; with -v, say why a case is not for the simulated network. */
+static void list(const struct options *o)
+{
+	struct run run = { 0 };
+
+	while (next_run(o, &run)) {
+		printf("%s", run_name(&run));
+		if (o->is_verbose && run.c->why)
+			printf("  not simulated: %s", run.c->why);
+		putchar('\n');
+	}
 }
 
 int main(int argc, char **argv)
@@ -791,14 +864,17 @@ int main(int argc, char **argv)
 	struct totals t;
 	sigset_t set;
 
-	if (!next_run(&o, &run)) {
+	if (getenv("SOQUETE_SEED")) {
+		seeds[0] = getenv("SOQUETE_SEED");
+		seed_count = 1;
+	}
+	/* Without patterns: a program may have no case for the one engine. */
+	if (o.patterns[0] && !next_run(&o, &run)) {
 		fprintf(stderr, "%s: no case matches\n", argv[0]);
 		return 2;
 	}
 	if (o.is_list) {
-		do
-			puts(run_name(&run));
-		while (next_run(&o, &run));
+		list(&o);
 		return 0;
 	}
 	/* Orphans of a case come to us, and are reaped with its process group. */

@@ -21,13 +21,30 @@
 #include <stddef.h>
 
 /** A case that runs once. */
-#define TEST(name) TEST__CASE(name, TEST__UNIT)
+#define TEST(name) TEST__CASE(name, TEST__ONCE, false, NULL)
 
-/** A case that runs once per engine, with SOQUETE_ENGINE set before it starts. */
-#define CONTRACT(name) TEST__CASE(name, TEST__ENGINES)
+/**
+ * A case that runs once per engine, with SOQUETE_ENGINE set before it starts: on epoll, on
+ * io_uring, and on the simulated network under each of three seeds (SOQUETE_SEED). The
+ * latter are shown as "name [sim:2]".
+ */
+#define CONTRACT(name) TEST__CASE(name, TEST__EVERYWHERE, false, NULL)
 
-/** A case that runs once per engine and shape; test_shape() says which shape. */
-#define CONTRACT_SHAPES(name) TEST__CASE(name, TEST__SHAPES)
+/**
+ * A case that runs once per engine and shape; test_shape() says which shape. Simulated
+ * hosts know the iterative and the fiber shape only.
+ */
+#define CONTRACT_SHAPES(name) TEST__CASE(name, TEST__EVERYWHERE, true, NULL)
+
+/**
+ * The same without the simulated network. @why says what the case needs that a simulated
+ * host refuses by its nature: descriptors of the kernel, processes, threads, real signals.
+ */
+#define CONTRACT_KERNEL(name, why)	  TEST__CASE(name, TEST__KERNEL, false, why)
+#define CONTRACT_SHAPES_KERNEL(name, why) TEST__CASE(name, TEST__KERNEL, true, why)
+
+/** A case that runs on the simulated network only, under each seed: time is exact there. */
+#define SIM(name) TEST__CASE(name, TEST__SIMULATED, false, NULL)
 
 enum test_shape {
 	TEST_ITERATIVE,
@@ -71,8 +88,9 @@ void test_may_keep_fds(void);
 #define TEST_MAY_KEEP_FDS() test_may_keep_fds()
 
 /**
- * What to release before descriptors are counted. The harness's own ends the library's
- * state of the case's thread, where it is linked; a test file may define another.
+ * What to release before descriptors are counted. The harness's own counts those of the
+ * thread's simulated host, if it has one, and ends the library's state of the case's thread,
+ * where it is linked; a test file may define another.
  */
 void test_teardown(void);
 
@@ -97,11 +115,13 @@ void test_teardown(void);
 
 /* The rest is for the macros above. */
 
-enum test__kind { TEST__UNIT, TEST__ENGINES, TEST__SHAPES };
+enum test__where { TEST__ONCE, TEST__EVERYWHERE, TEST__KERNEL, TEST__SIMULATED };
 
 struct test__case {
 	const char *name;
-	enum test__kind kind;
+	enum test__where where;
+	bool has_shapes;
+	const char *why; /* not everywhere; or NULL */
 	void (*body)(void);
 	struct test__case *next;
 };
@@ -131,13 +151,14 @@ static inline struct test__integer test__unsigned(unsigned long long v)
 		default: test__signed)(x)
 /* clang-format on */
 
-#define TEST__CASE(id, how)                                                       \
-	static void test__body_##id(void);                                        \
-	__attribute__((constructor)) static void test__add_##id(void)             \
-	{                                                                         \
-		static struct test__case c = { #id, how, test__body_##id, NULL }; \
-		test__add(&c);                                                    \
-	}                                                                         \
+#define TEST__CASE(id, where, has_shapes, why)                                               \
+	static void test__body_##id(void);                                                   \
+	__attribute__((constructor)) static void test__add_##id(void)                        \
+	{                                                                                    \
+		static struct test__case c = { #id, where, has_shapes, why, test__body_##id, \
+			NULL };                                                              \
+		test__add(&c);                                                               \
+	}                                                                                    \
 	static void test__body_##id(void)
 
 void test__add(struct test__case *c);

@@ -70,6 +70,7 @@ TEST(fails_in_fork)
 TEST(crashes)
 {
 	ROW("the row of the crash");
+	fprintf(stderr, "what a deadlock prints\n");
 	abort();
 }
 
@@ -142,6 +143,30 @@ TEST(scales)
 CONTRACT(sees_engine)
 {
 	CHECK_STR(getenv("SOQUETE_ENGINE"), test_engine_name());
+}
+
+/* Chance is for the simulated network, and there each run has its own. */
+CONTRACT(sees_seed)
+{
+	const char *seed = getenv("SOQUETE_SEED");
+
+	CHECK_EQ(strcmp(test_engine_name(), "sim") == 0, seed != NULL);
+	printf("seed %s\n", seed ? seed : "none");
+}
+
+CONTRACT_KERNEL(sees_kernel, "its reason")
+{
+	CHECK(strcmp(test_engine_name(), "sim") != 0);
+}
+
+CONTRACT_SHAPES_KERNEL(sees_kernel_shape, "another")
+{
+	CHECK(strcmp(test_engine_name(), "sim") != 0);
+}
+
+SIM(sees_simulation)
+{
+	CHECK_STR(getenv("SOQUETE_ENGINE"), "sim");
 }
 
 CONTRACT_SHAPES(sees_shape)

@@ -19,7 +19,8 @@ EXPECTED = {
     "fails_ok": ("FAIL", ["-110 (Connection timed out)"]),
     "fails_err": ("FAIL", ["-104 (Connection reset by peer) is not -110 (Connection timed out)"]),
     "fails_in_fork": ("FAIL", ["in the grandchild"]),
-    "crashes": ("FAIL", ["killed by signal 6", "row: the row of the crash"]),
+    "crashes": ("FAIL", ["killed by signal 6", "row: the row of the crash",
+                         "| what a deadlock prints"]),
     "exits": ("FAIL", ["called exit(0) before its end"]),
     "hangs": ("FAIL", ["no end after 4 s"]),
     "leaks_fd": ("FAIL", ["leaves descriptor", "(/dev/null)"]),
@@ -34,6 +35,7 @@ EXPECTED = {
 SHAPES = ["iterative", "process", "thread", "fiber"]
 
 program = os.path.abspath(sys.argv[1])
+usual = {name: value for name, value in os.environ.items() if name != "SOQUETE_SEED"}
 passed = failed = 0
 
 
@@ -50,7 +52,7 @@ def check(name, is_right, detail=""):
 
 def run(*arguments, **environment):
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "TEST_TIMEOUT_S": "4", "TEST_SLOWNESS": "1",
+                          env={**usual, "TEST_TIMEOUT_S": "4", "TEST_SLOWNESS": "1",
                                **environment})
 
 
@@ -81,15 +83,34 @@ def check_every_verdict():
     check("harness_watchdog_is_prompt", time.monotonic() - start < 30)
 
 
+def runs(case, engines, shapes):
+    return [f"{case} [{engine}{shape}]" for engine in engines for shape in shapes
+            if not (engine.startswith("sim") and shape in ["/process", "/thread"])]
+
+
 def check_engines():
+    real, sim = ["epoll", "uring"], ["sim:1", "sim:2", "sim:3"]
+    shapes = ["/" + s for s in SHAPES]
     names = run("--list", "sees_").stdout.split("\n")
-    want = [f"sees_{what} [{engine}{shape}]"
-            for what, shapes in [("engine", [""]), ("shape", ["/" + s for s in SHAPES])]
-            for engine in ["epoll", "uring"] for shape in shapes]
+    want = [*runs("sees_engine", real + sim, [""]), *runs("sees_seed", real + sim, [""]),
+            *runs("sees_kernel", real, [""]), *runs("sees_kernel_shape", real, shapes),
+            *runs("sees_simulation", sim, [""]), *runs("sees_shape", real + sim, shapes)]
     check("harness_list_engines_and_shapes", names == want + [""], "\n".join(names))
+    text = run("--list", "-v", "sees_kernel [").stdout
+    check("harness_list_reasons", text.count("not simulated: its reason\n") == 2, text)
     result = run("--engine", "epoll", "sees_")
-    check("harness_one_engine", result.stdout.endswith("5 passed, 0 failed, 0 skipped\n")
+    check("harness_one_engine", result.stdout.endswith("11 passed, 0 failed, 0 skipped\n")
           and result.returncode == 0, result.stdout)
+    result = run("--engine", "sim", "sees_")
+    check("harness_simulated_engine", result.stdout.endswith("15 passed, 0 failed, 0 skipped\n")
+          and result.returncode == 0, result.stdout)
+    result = run("-v", "--engine", "sim", "sees_seed")
+    check("harness_seeds", re.findall(r"seed (\w+)", result.stdout) == ["1", "2", "3"],
+          result.stdout)
+    result = run("-v", "--engine", "sim", "sees_seed", SOQUETE_SEED="77")
+    check("harness_given_seed", "sees_seed [sim:77]" in result.stdout and "seed 77\n"
+          in result.stdout and result.stdout.endswith("1 passed, 0 failed, 0 skipped\n"),
+          result.stdout)
 
 
 def check_options():
@@ -99,6 +120,7 @@ def check_options():
     check("harness_emulated", "n/a  skips" in result.stdout
           and result.stdout.endswith("1 passed, 0 failed, 0 skipped\n"), result.stdout)
     check("harness_no_match", run("no_such_case").returncode == 2)
+    check("harness_bad_engine", run("--engine", "epol").returncode == 2)
     check("harness_bad_option", run("--what").returncode == 2)
     result = run("-v", "has_dir")
     m = re.search(r"dir (/tmp/soq-\w+)", result.stdout)
