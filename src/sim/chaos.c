@@ -80,6 +80,12 @@ static struct soq_sim_host *other_host(
 	return sim->hosts[at >= host->index ? at + 1 : at];
 }
 
+/* What people will read, and type, without the digits that make no difference. */
+static int64_t whole_us(uint64_t ns)
+{
+	return (int64_t)(ns - ns % SOQ_US);
+}
+
 /* ---- faults ---- */
 
 static void draw_pair(
@@ -113,7 +119,7 @@ static void draw_link_change(struct soq_sim_fault *f, const struct plan *plan, u
 	if (f->kind == SOQ_SIM_LOSS)
 		f->amount = (int64_t)scaled(scale, amount, SOQ_PPM_ONE);
 	else if (f->kind == SOQ_SIM_DELAY)
-		f->amount = (int64_t)scaled(scale, amount, DELAY_MAX_NS);
+		f->amount = whole_us(scaled(scale, amount, DELAY_MAX_NS));
 	else
 		f->amount = RATE_LEAST + (int64_t)scaled(scale, amount, RATE_MOST);
 }
@@ -142,6 +148,7 @@ static void draw_at_host(
 	if (group == CLOCK_STEPS) {
 		f->kind = SOQ_SIM_CLOCK_STEP;
 		f->amount = draw_signed(plan, group, which, STEP_MAX_NS);
+		f->amount -= f->amount % SOQ_US;
 	} else {
 		f->kind = SOQ_SIM_CLOCK_DRIFT;
 		f->amount = draw_signed(plan, group, which, DRIFT_MAX_PPM);
@@ -161,10 +168,10 @@ static int add_fault(const struct plan *plan, enum group group, uint32_t which)
 	else
 		draw_at_host(&f, plan, group, which);
 	f.at_ns = opt->from_ns +
-		(int64_t)soq__sim_below(draw(plan, group, which, INSTANT), (uint64_t)span + 1);
+		whole_us(soq__sim_below(draw(plan, group, which, INSTANT), (uint64_t)span + 1));
 	if (f.kind != SOQ_SIM_CLOCK_STEP)
-		f.duration_ns = (int64_t)scaled(draw(plan, group, which, STRETCH),
-			draw(plan, group, which, DURATION), (uint64_t)opt->duration_max_ns);
+		f.duration_ns = whole_us(scaled(draw(plan, group, which, STRETCH),
+			draw(plan, group, which, DURATION), (uint64_t)opt->duration_max_ns));
 	return soq_sim_add_fault(plan->sim, &f);
 }
 
@@ -258,6 +265,8 @@ static void draw_bursts(struct soq_sim_link *link, const struct plan *plan)
 
 	link->burst_enter_ppm = chance(
 		plan, FIELD(burst_enter_ppm), worst->burst_enter_ppm, link->burst_enter_ppm);
+	if (!link->burst_enter_ppm)
+		return;
 	if (worst->burst_leave_ppm)
 		link->burst_leave_ppm = (uint32_t)between(
 			plan, FIELD(burst_leave_ppm), worst->burst_leave_ppm, SOQ_PPM_ONE);
@@ -283,11 +292,21 @@ static void draw_rate(struct soq_sim_link *link, const struct plan *plan)
 		link->codel = draw_field(plan, FIELD(codel), KIND) & 1;
 }
 
+/* Defaults that depend on what is drawn are to be taken from that. */
+static void follow_others(struct soq_sim_link *link)
+{
+	if (link->burst_bytes == link->mtu)
+		link->burst_bytes = 0;
+	if (link->reorder_ns == 4 * link->latency_ns)
+		link->reorder_ns = 0;
+}
+
 static void draw_link(const struct plan *plan)
 {
 	const struct soq_sim_link *worst = &plan->opt.worst;
 	struct soq_sim_link link = plan->sim->opt.link;
 
+	follow_others(&link);
 	link.latency_ns = time_ns(plan, FIELD(latency_ns), worst->latency_ns, link.latency_ns);
 	if (worst->jitter_ns)
 		link.jitter_ns =
@@ -376,14 +395,17 @@ int soq_sim_add_chaos(struct soq_sim *sim, const struct soq_sim_chaos *chaos)
 
 	if (rc == 0)
 		rc = check_spare(sim, chaos->spare);
-	if (rc < 0 || sim->chaos_given)
+	if (rc < 0)
 		return rc;
 	if (!plan.opt.from_ns && !plan.opt.until_ns)
 		plan.opt.until_ns = UNTIL_NS;
 	if (!plan.opt.duration_max_ns)
 		plan.opt.duration_max_ns = DURATION_MAX_NS;
 	choose_prone(&plan);
-	rc = add_faults(&plan);
+	sim->drawing = true;
+	if (!sim->chaos_given)
+		rc = add_faults(&plan);
+	sim->drawing = false;
 	if (rc == 0)
 		draw_link(&plan);
 	sim->chaos_calls++;

@@ -290,6 +290,7 @@ int soq_sim_add_fault(struct soq_sim *sim, const struct soq_sim_fault *fault)
 	f->fault.b = b ? b->name : NULL;
 	f->a = a;
 	f->b = b;
+	f->is_drawn = sim->drawing;
 	soq__sim_event_init(&f->begin, begin_fired);
 	soq__sim_event_init(&f->end, end_fired);
 	soq__list_append(&sim->faults, &f->node);
@@ -319,13 +320,23 @@ size_t soq__sim_faults_count(const struct soq_sim *sim)
 	return count;
 }
 
-struct soq_sim_fault soq__sim_fault_at(const struct soq_sim *sim, size_t index)
+static const struct soq__sim_planned *planned_at(const struct soq_sim *sim, size_t index)
 {
 	struct soq__list *node = sim->faults.next;
 
 	while (index-- > 0)
 		node = node->next;
-	return soq__sim_planned_of(node)->fault;
+	return soq__sim_planned_of(node);
+}
+
+struct soq_sim_fault soq__sim_fault_at(const struct soq_sim *sim, size_t index)
+{
+	return planned_at(sim, index)->fault;
+}
+
+bool soq__sim_fault_is_drawn(const struct soq_sim *sim, size_t index)
+{
+	return planned_at(sim, index)->is_drawn;
 }
 
 /* ---- by hand ---- */

@@ -61,7 +61,7 @@ static bool amount_is_time(enum soq_sim_fault_kind kind)
 	return kind == SOQ_SIM_CLOCK_STEP || kind == SOQ_SIM_DELAY;
 }
 
-static void print_fault(const struct soq_sim_fault *f, FILE *out, const char *indent)
+void soq__sim_fault_print(const struct soq_sim_fault *f, FILE *out, const char *indent)
 {
 	fprintf(out, "%s{ .kind = %s, .a = \"%s\"", indent, kind_identifier(f->kind), f->a);
 	if (f->b)
@@ -85,7 +85,7 @@ static void print_fault(const struct soq_sim_fault *f, FILE *out, const char *in
 void soq__sim_faults_print(const struct soq_sim *sim, FILE *out, const char *indent)
 {
 	soq__list_for_each (node, &sim->faults)
-		print_fault(&soq__sim_planned_of(node)->fault, out, indent);
+		soq__sim_fault_print(&soq__sim_planned_of(node)->fault, out, indent);
 }
 
 /* ---- links ---- */

@@ -89,11 +89,14 @@ static uint64_t depth(const struct soq__sim_queue *q, size_t bytes)
 	return (burst > bytes ? burst : bytes) * NANO;
 }
 
-/* Count the tokens that have come until now; without a limit, there are always enough. */
-static void refill(struct soq__sim_queue *q, uint64_t most)
+/* Count the tokens that have come until now. The bucket overflows only while no packet waits:
+ * one that does takes them as soon as they suffice, and leaves the next one the fraction of a
+ * nanosecond's tokens that was too much. Without a limit, there are always enough. */
+static void refill(struct soq__sim_queue *q, size_t bytes)
 {
 	int64_t now_ns = q->state->from->sim->now_ns;
 	uint64_t rate = soq__sim_link_rate(q->state), elapsed = (uint64_t)(now_ns - q->at_ns);
+	uint64_t most = q->count > 0 && rate ? UINT64_MAX : depth(q, bytes);
 	unsigned __int128 tokens = (unsigned __int128)rate * elapsed + q->tokens;
 
 	q->tokens = rate && tokens < most ? (uint64_t)tokens : most;
@@ -107,7 +110,7 @@ static int64_t wait_ns(struct soq__sim_queue *q, size_t bytes)
 
 	if (!rate)
 		return 0;
-	refill(q, depth(q, bytes));
+	refill(q, bytes);
 	return q->tokens >= need ? 0 : (int64_t)((need - q->tokens + rate - 1) / rate);
 }
 
@@ -275,7 +278,7 @@ void soq__sim_queue_settle(struct soq__sim_link_state *state)
 	struct soq__sim_queue *q = state->queue;
 
 	if (q)
-		refill(q, depth(q, q->count ? soq__sim_packet_bytes(first_of(q)->packet) : 0));
+		refill(q, q->count ? soq__sim_packet_bytes(first_of(q)->packet) : 0);
 }
 
 void soq__sim_queue_resume(struct soq__sim_link_state *state)

@@ -10,8 +10,9 @@
 struct soq__sim_packet *soq__sim_packet_new(struct soq_sim_host *from, uint8_t protocol,
 	const struct soq__sim_addr *src, const struct soq__sim_addr *dst, size_t len)
 {
-	struct soq__sim_packet *p = soq__sim_alloc(sizeof(*p) + len);
+	struct soq__sim_packet *p = soq__sim_realloc(NULL, sizeof(*p) + len);
 
+	*p = (struct soq__sim_packet){ 0 };
 	soq__timer_init(&p->arrival.timer);
 	p->from = from;
 	p->src = *src;

@@ -167,7 +167,8 @@ struct soq_sim {
 	struct soq__sim_run *run;	  /* run.h: how the run stands; NULL: not begun */
 	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
 	unsigned chaos_calls; /* of soq_sim_add_chaos() so far */
-	bool chaos_given; /* soq_sim_replay: soq_sim_add_chaos() adds nothing */
+	bool drawing;	  /* soq_sim_add_chaos() adds its faults now */
+	bool chaos_given; /* soq_sim_replay: soq_sim_add_chaos() adds no faults */
 };
 
 /* Mix something that has happened into the digest. */
@@ -322,7 +323,7 @@ struct soq__sim_packet {
 	char data[];
 };
 
-/* A packet with room for @len bytes of payload, all else 0. */
+/* A packet with room for @len bytes of payload, which the caller fills; all else is 0. */
 struct soq__sim_packet *soq__sim_packet_new(struct soq_sim_host *from, uint8_t protocol,
 	const struct soq__sim_addr *src, const struct soq__sim_addr *dst, size_t len);
 void soq__sim_packet_free(struct soq__sim_packet *p);
@@ -628,9 +629,12 @@ void soq__sim_properties_free(struct soq_sim *sim);
 void soq__sim_faults_free(struct soq_sim *sim);
 /* As C, an initializer a line. */
 void soq__sim_faults_print(const struct soq_sim *sim, FILE *out, const char *indent);
+void soq__sim_fault_print(const struct soq_sim_fault *f, FILE *out, const char *indent);
 void soq__sim_link_print(const struct soq_sim_link *link, FILE *out, const char *indent);
 size_t soq__sim_faults_count(const struct soq_sim *sim);
 /* The @index-th as it was added. Its names are the world's. */
 struct soq_sim_fault soq__sim_fault_at(const struct soq_sim *sim, size_t index);
+/* Whether soq_sim_add_chaos() has drawn it. */
+bool soq__sim_fault_is_drawn(const struct soq_sim *sim, size_t index);
 
 #endif
