@@ -7,6 +7,7 @@
  * Invariant: a fault that is active has had its effect, and takes back exactly that.
  */
 #include "sim/fault.h"
+#include "sim/link.h"
 #include "fiber/last_error.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -66,6 +67,14 @@ static void limit_rates(struct soq_sim_host *x, struct soq_sim_host *y)
 	soq__sim_link_limit(y, x, least);
 }
 
+/* A direction that has been healed by hand is open already. */
+static void block(const struct soq__sim_planned *f, struct soq_sim_host *from,
+	struct soq_sim_host *to, int sign)
+{
+	if (sign > 0 || f->began_event > soq__sim_link_of(from, to)->healed_event)
+		soq__sim_block(from, to, sign);
+}
+
 /* Add a fault's effect to a pair of hosts, or (sign -1) take it back. */
 static void apply_to(const struct soq__sim_planned *f, struct soq_sim_host *other, int sign)
 {
@@ -74,11 +83,11 @@ static void apply_to(const struct soq__sim_planned *f, struct soq_sim_host *othe
 
 	switch (f->fault.kind) {
 	case SOQ_SIM_PARTITION:
-		soq__sim_block(f->a, other, sign);
-		soq__sim_block(other, f->a, sign);
+		block(f, f->a, other, sign);
+		block(f, other, f->a, sign);
 		break;
 	case SOQ_SIM_PARTITION_ONE:
-		soq__sim_block(f->a, other, sign);
+		block(f, f->a, other, sign);
 		break;
 	case SOQ_SIM_RATE:
 		limit_rates(f->a, other);
@@ -204,6 +213,7 @@ static void begin_fired(struct soq_sim *sim, struct soq__sim_event *event)
 	struct soq__sim_planned *f = soq__container_of(event, struct soq__sim_planned, begin);
 	int64_t end_ns = soq__after(sim->now_ns, f->fault.duration_ns);
 
+	f->began_event = sim->event_count;
 	f->lives = f->a->lives;
 	f->host_count = sim->host_count;
 	if (is_between(f->fault.kind)) {

@@ -10,9 +10,10 @@ struct soq__sim_planned {
 	struct soq_sim_host *a, *b; /* b NULL: every other */
 	struct soq__sim_event begin, end;
 	bool active;
-	bool is_drawn;	   /* by soq_sim_add_chaos() */
-	unsigned lives;	   /* a's, when it began */
-	size_t host_count; /* how many there were then: later ones are not affected */
+	uint64_t began_event; /* the world's count, when it began */
+	bool is_drawn;	      /* by soq_sim_add_chaos() */
+	unsigned lives;	      /* a's, when it began */
+	size_t host_count;    /* how many there were then: later ones are not affected */
 };
 
 static inline struct soq__sim_planned *soq__sim_planned_of(struct soq__list *node)

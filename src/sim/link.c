@@ -107,11 +107,39 @@ static struct soq__sim_link_state *link_new(struct soq_sim_host *from, struct so
 	return state;
 }
 
+/* The directions of a host are in a hash table, since one of ten thousand clients has two: by
+ * the other's index, with linear probing, at most half full. */
+#define LINKS_LEAST 4
+
+/* Where a direction is, or would be. */
+static struct soq__sim_link_state **place_of(
+	const struct soq_sim_host *from, const struct soq_sim_host *to)
+{
+	size_t mask = from->link_capacity - 1;
+
+	for (size_t i = to->index & mask;; i = (i + 1) & mask)
+		if (!from->links[i] || from->links[i]->to == to)
+			return &from->links[i];
+}
+
 /* The direction, if there has been a use for it. */
 static struct soq__sim_link_state *find_link(
 	const struct soq_sim_host *from, const struct soq_sim_host *to)
 {
-	return to->index < from->link_capacity ? from->links[to->index] : NULL;
+	return from->link_capacity ? *place_of(from, to) : NULL;
+}
+
+static void grow(struct soq_sim_host *from)
+{
+	struct soq__sim_link_state **former = from->links;
+	size_t count = from->link_capacity;
+
+	from->link_capacity = count ? 2 * count : LINKS_LEAST;
+	from->links = soq__sim_alloc(from->link_capacity * sizeof(*former));
+	for (size_t i = 0; i < count; i++)
+		if (former[i])
+			*place_of(from, former[i]->to) = former[i];
+	free(former);
 }
 
 struct soq__sim_link_state *soq__sim_link_of(struct soq_sim_host *from, struct soq_sim_host *to)
@@ -120,15 +148,11 @@ struct soq__sim_link_state *soq__sim_link_of(struct soq_sim_host *from, struct s
 
 	if (soq__likely(state != NULL))
 		return state;
-	if (to->index >= from->link_capacity) {
-		size_t capacity = from->sim->host_count;
-
-		from->links = soq__sim_realloc(from->links, capacity * sizeof(state));
-		while (from->link_capacity < capacity)
-			from->links[from->link_capacity++] = NULL;
-	}
+	if (2 * (from->link_count + 1) > from->link_capacity)
+		grow(from);
 	state = link_new(from, to);
-	from->links[to->index] = state;
+	*place_of(from, to) = state;
+	from->link_count++;
 	return state;
 }
 
@@ -221,11 +245,7 @@ void soq__sim_block(struct soq_sim_host *from, struct soq_sim_host *to, int chan
 	struct soq__sim_link_state *state = soq__sim_link_of(from, to);
 	unsigned before = state->blocked;
 
-	/* What was healed by hand has nothing left to take back. */
-	if (change < 0 && before < (unsigned)-change)
-		state->blocked = 0;
-	else
-		state->blocked = before + (unsigned)change;
+	state->blocked += (unsigned)change;
 	if (!before != !state->blocked)
 		soq__sim_see_cut(from, to, state->blocked > 0);
 }
@@ -237,6 +257,7 @@ void soq__sim_unblock_all(struct soq_sim_host *from, struct soq_sim_host *to)
 	if (state->blocked)
 		soq__sim_see_cut(from, to, false);
 	state->blocked = 0;
+	state->healed_event = from->sim->event_count;
 }
 
 void soq__sim_link_worsen(

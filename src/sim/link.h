@@ -18,6 +18,7 @@ struct soq__sim_link_state {
 	uint64_t on_wire_bytes;	 /* of packets that have not arrived yet */
 	int64_t last_arrival_ns; /* no later packet arrives before it, unless reordered */
 	unsigned blocked;	 /* by how many partitions */
+	uint64_t healed_event;	 /* partitions that began before it have nothing to take back */
 	bool is_bad;		 /* the state of Gilbert and Elliott's model */
 	int64_t extra_loss_ppm, extra_delay_ns;
 	uint64_t limit_bytes_s;	      /* 0: none */

@@ -207,9 +207,8 @@ struct soq_sim_host {
 	int64_t wall_offset_ns;
 	struct soq__list engines;	    /* struct soq__sim_engine, one a program */
 	struct soq__list programs;	    /* program.c, those that restart included */
-	struct soq__sim_link_state **links; /* link.c: by the other host's index; NULL: none
-					       yet */
-	size_t link_capacity;
+	struct soq__sim_link_state **links; /* link.c: to other hosts, a hash table */
+	size_t link_count, link_capacity;
 	struct soq__sim_ports *ports;	   /* ports.c */
 	struct soq__sim_tcp *tcp;	   /* tcp.c: its connections */
 	struct soq__sim_udp *udp;	   /* udp.c: its groups */
