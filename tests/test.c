@@ -185,6 +185,11 @@ const char *test_engine_name(void)
 	return current.engine ? current.engine->name : "";
 }
 
+bool test_is_simulated(void)
+{
+	return current.engine && current.engine->is_simulated;
+}
+
 bool test_is_emulated(void)
 {
 	return getenv("TEST_EMULATED") != NULL;

@@ -59,6 +59,9 @@ const char *test_shape_name(void);
 /** The engine of a contract case ("epoll"); "" in a unit case. */
 const char *test_engine_name(void);
 
+/** Whether the case runs on the simulated network. */
+bool test_is_simulated(void);
+
 /**
  * @n rounds or clients, or fewer where the machine is emulated or checked by
  * valgrind (TEST_SLOWNESS says how many times slower it is); at least 1.

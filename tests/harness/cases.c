@@ -150,22 +150,23 @@ CONTRACT(sees_seed)
 {
 	const char *seed = getenv("SOQUETE_SEED");
 
-	CHECK_EQ(strcmp(test_engine_name(), "sim") == 0, seed != NULL);
+	CHECK_EQ(test_is_simulated(), seed != NULL);
 	printf("seed %s\n", seed ? seed : "none");
 }
 
 CONTRACT_KERNEL(sees_kernel, "its reason")
 {
-	CHECK(strcmp(test_engine_name(), "sim") != 0);
+	CHECK(!test_is_simulated());
 }
 
 CONTRACT_SHAPES_KERNEL(sees_kernel_shape, "another")
 {
-	CHECK(strcmp(test_engine_name(), "sim") != 0);
+	CHECK(!test_is_simulated());
 }
 
 SIM(sees_simulation)
 {
+	CHECK(test_is_simulated());
 	CHECK_STR(getenv("SOQUETE_ENGINE"), "sim");
 }
 
