@@ -2,6 +2,7 @@
  *
  *	diagram.c         what has been seen, as items
  *	diagram_layout.c  where each item is
+ *	diagram_span.c    how long partitions, crashes and pauses last
  *	diagram_label.c   where the labels of arrows find room
  *	diagram_draw.c    all that as SVG
  */
@@ -126,6 +127,7 @@ static inline bool soq__sim_item_arrives(const struct soq__sim_item *item)
 /* Find a place for everything. */
 void soq__sim_diagram_lay_out(struct soq__sim_diagram *d);
 void soq__sim_diagram_layout_done(struct soq__sim_diagram *d);
+void soq__sim_diagram_lay_out_spans(struct soq__sim_diagram *d);
 
 /* A packet's arrow, in hundredths. */
 struct soq__sim_arrow {
@@ -134,6 +136,9 @@ struct soq__sim_arrow {
 struct soq__sim_arrow soq__sim_diagram_arrow(
 	const struct soq__sim_diagram *d, const struct soq__sim_item *item);
 int soq__sim_diagram_header_width(const struct soq_sim_host *host);
+/* An address as it stands in the header, of the first ones; "" when there are fewer. */
+const char *soq__sim_diagram_address(
+	char buf[SOQ__SIM_WORDS_MAX], const struct soq_sim_host *host, size_t index);
 /* How wide a note's lines may be, pixels. */
 int soq__sim_diagram_note_width(
 	const struct soq__sim_diagram *d, const struct soq__sim_item *item);

@@ -144,27 +144,20 @@ static void put_opening(const struct soq__sim_diagram *d)
 		put_text(d->file, d->width / 2, 32, "title", d->title);
 }
 
-static void put_addresses(FILE *out, const struct soq_sim_host *host, int x, int y)
-{
-	char addresses[1024];
-	char *rest = addresses;
-	const char *line;
-
-	soq__sim_host_addresses(addresses, sizeof addresses, host, "\n");
-	for (int i = 0; i < SOQ__SIM_ADDRESSES_SHOWN && (line = strsep(&rest, "\n")); i++)
-		put_text(out, x, y + (i + 1) * SOQ__SIM_LINE_HEIGHT, "addr", line);
-}
-
 static void put_header(const struct soq__sim_diagram *d, size_t column)
 {
 	const struct soq_sim_host *host = d->sim->hosts[column];
 	int x = d->columns[column].x;
 	int height = SOQ__SIM_HEADER_HEIGHT + SOQ__SIM_ADDRESSES_SHOWN * SOQ__SIM_LINE_HEIGHT;
 	int width = soq__sim_diagram_header_width(host);
+	char line[SOQ__SIM_WORDS_MAX];
 
 	put_box(d->file, "box", x - width / 2, d->top_y - height - 4, width, height + 4);
 	put_text(d->file, x, d->top_y - height + 13, "name", host->name);
-	put_addresses(d->file, host, x, d->top_y - height + 15);
+	for (size_t i = 0; i < SOQ__SIM_ADDRESSES_SHOWN; i++)
+		put_text(d->file, x,
+			d->top_y - height + 15 + ((int)i + 1) * SOQ__SIM_LINE_HEIGHT, "addr",
+			soq__sim_diagram_address(line, host, i));
 	put_text(d->file, x, d->bottom_y + 18, "name", host->name);
 }
 

@@ -18,6 +18,7 @@ enum {
 	ABOVE = 9, /* from an arrow to the middle of its label */
 	HALF_HEIGHT = 6,
 	BESIDE = 9, /* from a cross to the reason for it */
+	BELOW_CROSS = 6,
 };
 
 /* What it costs to lie on something, or beyond the arrow's ends. */
@@ -64,14 +65,15 @@ static struct soq__sim_box reason_box(
 	struct soq__sim_box box =
 		text_box(a.end_x, a.end_y, soq__sim_diagram_reason(item), SOQ__SIM_SMALL_PX);
 	int64_t aside = box.half_width + BESIDE * UNIT;
-	bool to_right = a.end_x >= a.x;
+	bool to_right = a.end_x >= a.x, arrives = soq__sim_item_arrives(item);
 
 	if (item->from == item->to)
-		box.x += SOQ__SIM_LOOP_WIDTH * UNIT + aside;
-	else
-		box.x += to_right == soq__sim_item_arrives(item) ? -aside : aside;
-	if (soq__sim_item_arrives(item))
-		box.y += ABOVE * UNIT;
+		aside += SOQ__SIM_LOOP_WIDTH * UNIT;
+	box.x += to_right == arrives && item->from != item->to ? -aside : aside;
+	box.y += (item->from == item->to   ? 2 * HALF_HEIGHT
+				 : arrives ? ABOVE
+					   : BELOW_CROSS) *
+		UNIT;
 	return box;
 }
 
@@ -89,17 +91,14 @@ static struct soq__sim_box label_box(
 	return box;
 }
 
-/* Beside the loop of a packet from a host to itself. */
+/* Beside the loop of a packet from a host to itself, where it begins: there is one row for
+ * each. */
 static struct soq__sim_box loop_label_box(
 	const struct soq__sim_arrow *a, const struct soq__sim_item *item)
 {
-	bool lost = *soq__sim_diagram_reason(item);
-	struct soq__sim_box box =
-		text_box(a->x, (a->y + a->end_y) / 2, item->label, SOQ__SIM_LABEL_PX);
+	struct soq__sim_box box = text_box(a->x, a->y, item->label, SOQ__SIM_LABEL_PX);
 
 	box.x += (SOQ__SIM_LOOP_WIDTH + BESIDE) * UNIT + box.half_width;
-	if (lost)
-		box.y = a->y - ABOVE * UNIT;
 	return box;
 }
 

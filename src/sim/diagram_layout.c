@@ -50,16 +50,26 @@ static int larger(int a, int b)
 
 /* ---- columns ---- */
 
+const char *soq__sim_diagram_address(
+	char buf[SOQ__SIM_WORDS_MAX], const struct soq_sim_host *host, size_t index)
+{
+	struct soq_sim_host one = { .addresses = host->addresses + index,
+		.address_count = index < host->address_count };
+	bool more = index + 1 == SOQ__SIM_ADDRESSES_SHOWN && host->address_count > index + 1;
+
+	soq__sim_host_addresses(buf, SOQ__SIM_WORDS_MAX / 2, &one, "");
+	return more ? strcat(buf, " ...") : buf;
+}
+
 int soq__sim_diagram_header_width(const struct soq_sim_host *host)
 {
-	char addresses[1024];
 	int width = soq__sim_svg_width(host->name, SOQ__SIM_NAME_PX) * 11 / 10; /* bold */
-	char *rest = addresses;
-	const char *line;
+	char line[SOQ__SIM_WORDS_MAX];
 
-	soq__sim_host_addresses(addresses, sizeof addresses, host, "\n");
-	while ((line = strsep(&rest, "\n")))
-		width = larger(width, soq__sim_svg_width(line, SOQ__SIM_SMALL_PX));
+	for (size_t i = 0; i < SOQ__SIM_ADDRESSES_SHOWN; i++)
+		width = larger(width,
+			soq__sim_svg_width(
+				soq__sim_diagram_address(line, host, i), SOQ__SIM_SMALL_PX));
 	return width + 28;
 }
 
@@ -85,6 +95,12 @@ static void widen_right(struct soq__sim_diagram *d, unsigned column, int width)
 		d->columns[column].gap = width;
 }
 
+/* To nobody: to the right, unless that is the margin. */
+static bool goes_left(const struct soq__sim_diagram *d, const struct soq__sim_item *item)
+{
+	return item->from > 0 && item->from + 1 == d->column_count;
+}
+
 static void widen_for(struct soq__sim_diagram *d, const struct soq__sim_item *item)
 {
 	int width = item->label ? soq__sim_svg_width(item->label, SOQ__SIM_LABEL_PX) : 0;
@@ -97,6 +113,8 @@ static void widen_for(struct soq__sim_diagram *d, const struct soq__sim_item *it
 	width += 2 * MARGIN;
 	if (item->from == item->to)
 		widen_right(d, item->from, SOQ__SIM_LOOP_WIDTH + larger(width, reason));
+	else if (item->to == SOQ__SIM_NOBODY && goes_left(d, item))
+		widen(d, item->from - 1, item->from, larger(width, REACH + reason));
 	else if (item->to == SOQ__SIM_NOBODY)
 		widen_right(d, item->from, larger(width, REACH + reason));
 	else
@@ -379,7 +397,7 @@ static int fall_of(const struct soq__sim_diagram *d, size_t index)
 {
 	const struct soq__sim_item *lost = &d->items[index];
 	int64_t nearest_ns = d->silence_ns;
-	int fall = SLANT;
+	int fall = lost->to == SOQ__SIM_NOBODY ? SLANT / 3 : SLANT;
 
 	for (size_t i = index < COMPANIONS ? 0 : index - COMPANIONS;
 		i < d->item_count && i < index + COMPANIONS; i++) {
@@ -418,117 +436,6 @@ static void lay_out_losses(struct soq__sim_diagram *d)
 	}
 }
 
-/* ---- what lasts ---- */
-
-static struct soq__sim_span *find_open(
-	struct soq__sim_diagram *d, const struct soq__sim_item *item)
-{
-	for (size_t i = 0; i < d->span_count; i++) {
-		struct soq__sim_span *s = &d->spans[i];
-
-		if (s->open && s->kind == item->kind && s->from == item->from &&
-			s->to == item->to)
-			return s;
-	}
-	return NULL;
-}
-
-static void collect_spans(struct soq__sim_diagram *d)
-{
-	d->spans = soq__sim_alloc((d->item_count + 1) * sizeof *d->spans);
-	for (size_t i = 0; i < d->item_count; i++) {
-		const struct soq__sim_item *item = &d->items[i];
-		bool begins = item->kind == SOQ__SIM_ITEM_CUT ? item->cut
-							      : item->life != SOQ__SIM_LIVES;
-		struct soq__sim_span *s;
-
-		if (item->kind != SOQ__SIM_ITEM_CUT && item->kind != SOQ__SIM_ITEM_STATE)
-			continue;
-		s = find_open(d, item);
-		if (s) {
-			s->end_y = item->y;
-			s->end_ns = item->at_ns;
-			s->open = false;
-		}
-		if (begins)
-			d->spans[d->span_count++] = (struct soq__sim_span){
-				.kind = item->kind,
-				.life = item->life,
-				.from = item->from,
-				.to = item->to,
-				.at_ns = item->at_ns,
-				.end_ns = INT64_MAX,
-				.y = item->y,
-				.end_y = d->bottom_y,
-				.open = true,
-			};
-	}
-}
-
-static bool same_time(const struct soq__sim_span *a, const struct soq__sim_span *b)
-{
-	return a->kind == b->kind && a->at_ns == b->at_ns && a->end_ns == b->end_ns;
-}
-
-/* Two directions that are cut together are one partition. */
-static void pair_spans(struct soq__sim_diagram *d)
-{
-	for (size_t i = 0; i < d->span_count; i++) {
-		struct soq__sim_span *s = &d->spans[i];
-
-		for (size_t k = i + 1; k < d->span_count && !s->hidden; k++) {
-			struct soq__sim_span *t = &d->spans[k];
-
-			if (s->kind == SOQ__SIM_ITEM_CUT && same_time(s, t) &&
-				s->from == t->to && s->to == t->from) {
-				s->both = true;
-				t->hidden = true;
-			}
-		}
-	}
-}
-
-static bool concerns(const struct soq__sim_span *s, unsigned host)
-{
-	return s->from == host || s->to == host;
-}
-
-/* A host that is cut from all others, for as long as the span lasts, is shown so: @s becomes
- * the one that says it. */
-static bool isolates(struct soq__sim_diagram *d, struct soq__sim_span *s, unsigned host)
-{
-	size_t others = 0;
-
-	for (size_t i = 0; i < d->span_count; i++) {
-		const struct soq__sim_span *t = &d->spans[i];
-
-		others += t->both && !t->hidden && same_time(s, t) && concerns(t, host);
-	}
-	if (d->column_count < 3 || others + 1 < d->column_count)
-		return false;
-	for (size_t i = 0; i < d->span_count; i++) {
-		struct soq__sim_span *t = &d->spans[i];
-
-		if (t->both && same_time(s, t) && concerns(t, host))
-			t->hidden = true;
-	}
-	s->hidden = false;
-	s->from = s->to = host;
-	return true;
-}
-
-static void lay_out_spans(struct soq__sim_diagram *d)
-{
-	collect_spans(d);
-	pair_spans(d);
-	for (size_t i = 0; i < d->span_count; i++) {
-		struct soq__sim_span *s = &d->spans[i];
-
-		if (s->both && !s->hidden && !isolates(d, s, s->from))
-			isolates(d, s, s->to);
-	}
-}
-
 /* ---- the whole ---- */
 
 void soq__sim_diagram_lay_out(struct soq__sim_diagram *d)
@@ -540,7 +447,7 @@ void soq__sim_diagram_lay_out(struct soq__sim_diagram *d)
 	lay_out_columns(d);
 	lay_out_rows(d);
 	lay_out_losses(d);
-	lay_out_spans(d);
+	soq__sim_diagram_lay_out_spans(d);
 	d->height = d->bottom_y + (d->left_out ? 74 : 56);
 }
 
@@ -551,14 +458,13 @@ void soq__sim_diagram_layout_done(struct soq__sim_diagram *d)
 	free(d->spans);
 }
 
-/* To nobody: a little way to where there is room. */
 static int end_x(const struct soq__sim_diagram *d, const struct soq__sim_item *item)
 {
 	int x = d->columns[item->from].x;
 
 	if (item->to != SOQ__SIM_NOBODY)
 		return d->columns[item->to].x;
-	return item->from > 0 && item->from + 1 == d->column_count ? x - REACH : x + REACH;
+	return goes_left(d, item) ? x - REACH : x + REACH;
 }
 
 struct soq__sim_arrow soq__sim_diagram_arrow(
