@@ -82,7 +82,9 @@ static bool daytime_visit(struct soq_stream *s, uint64_t *draws)
 	ssize_t n = soq_recv_line(s, line, sizeof(line));
 
 	(void)draws;
-	SOQ_ALWAYS(n < 0 || strstr(line, "2026"), "daytime tells the simulated date");
+	/* 2026 begins with the world; a clock may have been set back. */
+	SOQ_ALWAYS(n < 0 || strstr(line, "2026") || strstr(line, "2025"),
+		"daytime tells the simulated date");
 	return n > 0;
 }
 
