@@ -18,6 +18,8 @@
 
 #define UNTIL_NS	(30 * SOQ_S)
 #define DURATION_MAX_NS (10 * SOQ_S)
+#define ORDERS		8
+#define LINK_ORDERS	4 /* a loss of a hundredth of the worst troubles nobody */
 #define FAULTS_MAX	10000
 #define STEP_MAX_NS	(3600 * SOQ_S)
 #define DRIFT_MAX_PPM	100000
@@ -57,10 +59,10 @@ static uint64_t draw(
 	return soq__sim_draw(sim, SOQ__SIM_CHAOS, key, property);
 }
 
-/* From 0 to @most, of each order of magnitude alike. */
+/* From 0 to @most, of each of some orders of magnitude (of 2) alike. */
 static uint64_t scaled(uint64_t scale, uint64_t amount, uint64_t most)
 {
-	return soq__sim_below(amount, (most >> soq__sim_below(scale, 10)) + 1);
+	return soq__sim_below(amount, (most >> soq__sim_below(scale, ORDERS)) + 1);
 }
 
 static struct soq_sim_host *any_host(const struct plan *plan, uint64_t drawn)
@@ -220,9 +222,11 @@ static uint64_t draw_field(const struct plan *plan, size_t offset, enum property
 /* Nothing in half of the worlds, else up to the worst. */
 static uint64_t trouble(const struct plan *plan, size_t field, uint64_t worst)
 {
+	uint64_t order = soq__sim_below(draw_field(plan, field, SCALE), LINK_ORDERS);
+
 	if (draw_field(plan, field, KIND) & 1)
 		return 0;
-	return scaled(draw_field(plan, field, SCALE), draw_field(plan, field, AMOUNT), worst);
+	return soq__sim_below(draw_field(plan, field, AMOUNT), (worst >> order) + 1);
 }
 
 static uint32_t chance(const struct plan *plan, size_t field, uint32_t worst, uint32_t former)

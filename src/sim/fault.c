@@ -269,28 +269,28 @@ static int check_fault(const struct soq_sim_fault *fault)
 	return check_amount(fault);
 }
 
-static int find_host(struct soq_sim_host **ret, const struct soq_sim *sim, const char *name)
+static struct soq_sim_host *find_host(const struct soq_sim *sim, const char *name)
 {
 	struct soq_sim_host *host = soq_sim_host_find(sim, name);
 
 	if (!host)
-		return soq__fail(-ENOENT, "there is no simulated host called '%s'", name);
-	*ret = host;
-	return 0;
+		soq__fail(-ENOENT, "there is no simulated host called '%s'", name);
+	return host;
 }
 
 int soq_sim_add_fault(struct soq_sim *sim, const struct soq_sim_fault *fault)
 {
-	struct soq_sim_host *a = NULL, *b = NULL;
+	struct soq_sim_host *a, *b = NULL;
 	struct soq__sim_planned *f;
 	int rc = check_fault(fault);
 
-	if (rc == 0)
-		rc = find_host(&a, sim, fault->a);
-	if (rc == 0 && fault->b)
-		rc = find_host(&b, sim, fault->b);
 	if (rc < 0)
 		return rc;
+	a = find_host(sim, fault->a);
+	if (a && fault->b)
+		b = find_host(sim, fault->b);
+	if (!a || (fault->b && !b))
+		return -ENOENT;
 	if (a == b)
 		return soq__fail(-EINVAL, "a %s is between two hosts, not '%s' and itself",
 			soq_sim_fault_name(fault->kind), a->name);

@@ -312,7 +312,8 @@ static void publish(struct soq_sim_host *host)
 {
 	struct soq_sim *sim = host->sim;
 
-	sim->hosts = soq__sim_realloc(sim->hosts, (sim->host_count + 1) * sizeof(host));
+	sim->hosts = soq__sim_realloc(
+		sim->hosts, (sim->host_count + 1) * sizeof(struct soq_sim_host *));
 	sim->hosts[sim->host_count++] = host;
 	soq__sim_book_add(&sim->names, host->name, strlen(host->name), host);
 	for (size_t i = 0; i < host->address_count; i++)

@@ -135,7 +135,8 @@ static void grow(struct soq_sim_host *from)
 	size_t count = from->link_capacity;
 
 	from->link_capacity = count ? 2 * count : LINKS_LEAST;
-	from->links = soq__sim_alloc(from->link_capacity * sizeof(*former));
+	from->links =
+		soq__sim_alloc(from->link_capacity * sizeof(struct soq__sim_link_state *));
 	for (size_t i = 0; i < count; i++)
 		if (former[i])
 			*place_of(from, former[i]->to) = former[i];

@@ -572,8 +572,6 @@ struct soq__sim_engine *soq__sim_engine_new(struct soq_sim_host *host);
 void soq__sim_complete(struct soq__op *op, int64_t result);
 /* Go on now, whatever was waited for. */
 void soq__sim_engine_resume(struct soq__sim_engine *e);
-/* A signal has been added to host->pending_signals. */
-void soq__sim_signals_changed(struct soq_sim_host *host);
 
 static inline struct soq__sim_engine *soq__sim_engine_of(struct soq__engine *e)
 {

@@ -344,24 +344,23 @@ void soq__sim_send_to(struct soq__sim_packet *p, struct soq_sim_host *to)
 	}
 }
 
-/* Whose address it is, or NULL. */
-static struct soq_sim_host *route(const struct soq__sim_packet *p)
-{
-	if (soq__sim_addr_is_loopback(&p->dst))
-		return p->from;
-	return soq__sim_host_of(p->from->sim, &p->dst);
-}
-
 void soq__sim_send(struct soq__sim_packet *p)
 {
-	struct soq_sim_host *to = route(p);
+	struct soq_sim_host *from = p->from, *to;
 
+	if (soq__sim_addr_is_loopback(&p->dst)) {
+		soq__sim_send_to(p, from);
+		return;
+	}
+	to = soq__sim_host_of(from->sim, &p->dst);
 	if (soq__likely(to != NULL)) {
 		soq__sim_send_to(p, to);
 		return;
 	}
-	tell_sender(p, EHOSTUNREACH, UNREACHABLE_NS);
-	soq__sim_see_packet(p->from->sim, p, SOQ__SIM_NO_HOST, 0);
+	if (from->up) {
+		tell_sender(p, EHOSTUNREACH, UNREACHABLE_NS);
+		soq__sim_see_packet(from->sim, p, SOQ__SIM_NO_HOST, 0);
+	}
 	soq__sim_packet_free(p);
 }
 
