@@ -118,7 +118,7 @@ struct soq__sim_addr {
 	uint16_t port; /* in the machine's order */
 };
 
-/* host.c. From and to what the public interface has. @return 0, -EAFNOSUPPORT, -EINVAL
+/* address.c. From and to what the public interface has. @return 0, -EAFNOSUPPORT, -EINVAL
  * @family  in which to show: a v4-mapped address becomes AF_INET, or stays AF_INET6 */
 int soq__sim_addr_from(struct soq__sim_addr *ret, const struct soq_addr *addr);
 void soq__sim_addr_to(struct soq_addr *ret, const struct soq__sim_addr *addr, int family);
@@ -411,9 +411,9 @@ void soq__sim_see_packet(struct soq_sim *sim, const struct soq__sim_packet *p,
 /* watch.c. Tell the observers that a direction's count of partitions has left 0, or come back
  * to it: link.c calls it in soq__sim_block() and soq__sim_unblock_all(). */
 void soq__sim_see_cut(const struct soq_sim_host *from, const struct soq_sim_host *to, bool cut);
-/* "lost", "dropped: the queue is full" and so on. */
+/* packet.c. "lost", "dropped: the queue is full" and so on. */
 const char *soq__sim_fate_text(enum soq__sim_fate fate);
-/* "10.0.0.1:80". */
+/* address.c. "10.0.0.1:80". */
 const char *soq__sim_addr_text(char buf[SOQ_ADDR_TEXT_MAX], const struct soq__sim_addr *addr);
 
 /* ---- sockets (socket.c) ---- */
