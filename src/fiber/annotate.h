@@ -8,6 +8,7 @@
 #ifndef SOQ__ANNOTATE_H
 #define SOQ__ANNOTATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "fiber/stack.h"
 #include "soq_config.h"
@@ -30,6 +31,7 @@ struct soq__annotation {
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 
 static inline void soq__asan_leave(void **fake_stack, const struct soq__annotation *to)
 {
@@ -45,6 +47,19 @@ static inline void soq__asan_arrive(
 static inline void soq__asan_clean(const struct soq__stack *stack)
 {
 	__asan_unpoison_memory_region(stack->low, (size_t)(stack->high - stack->low));
+}
+
+/* What an abandoned stack points to is lost on purpose, and no leak. @return whether the
+ * stack must stay as it is for that */
+static inline bool soq__lsan_keep(const struct soq__stack *stack)
+{
+	__lsan_register_root_region(stack->low, (size_t)(stack->high - stack->low));
+	return true;
+}
+
+static inline void soq__lsan_ignore(const void *p)
+{
+	__lsan_ignore_object(p);
 }
 #else
 static inline void soq__asan_leave(void **fake_stack, const struct soq__annotation *to)
@@ -64,6 +79,17 @@ static inline void soq__asan_arrive(
 static inline void soq__asan_clean(const struct soq__stack *stack)
 {
 	(void)stack;
+}
+
+static inline bool soq__lsan_keep(const struct soq__stack *stack)
+{
+	(void)stack;
+	return false;
+}
+
+static inline void soq__lsan_ignore(const void *p)
+{
+	(void)p;
 }
 #endif
 

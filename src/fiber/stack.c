@@ -27,6 +27,7 @@
 
 struct soq__stack_class {
 	struct soq__list node;
+	struct soq__stack_pool *pool;
 	size_t size;
 	struct soq__list warm; /* idle, with their pages */
 	struct soq__list cold; /* idle, without */
@@ -56,6 +57,7 @@ size_t soq__page_size(void)
 void soq__stack_pool_init(struct soq__stack_pool *pool)
 {
 	soq__list_init(&pool->classes);
+	pool->keeps = false;
 }
 
 /* Whether a refusal would be told: an emulator (qemu-user) accepts every advice, nonsense
@@ -151,6 +153,7 @@ static struct soq__stack_class *class_of(struct soq__stack_pool *pool, size_t si
 	class = calloc(1, sizeof(*class));
 	if (!class)
 		return NULL;
+	class->pool = pool;
 	class->size = size;
 	soq__list_init(&class->warm);
 	soq__list_init(&class->cold);
@@ -191,10 +194,37 @@ void soq__stack_put(struct soq__stack *stack)
 	soq__list_prepend(&class->cold, &stack->node);
 }
 
+void soq__stack_abandon(struct soq__stack *stack)
+{
+	if (soq__lsan_keep(stack)) {
+		stack->class->pool->keeps = true;
+		return;
+	}
+	soq__asan_clean(stack);
+	soq__stack_put(stack);
+}
+
+/* What it has allocated stays with the stacks that stay. */
+static void keep_all(struct soq__stack_pool *pool)
+{
+	soq__list_for_each (node, &pool->classes) {
+		struct soq__stack_class *class =
+			soq__container_of(node, struct soq__stack_class, node);
+
+		soq__lsan_ignore(class);
+		soq__list_for_each (slab, &class->slabs)
+			soq__lsan_ignore(soq__container_of(slab, struct slab, node));
+	}
+}
+
 void soq__stack_pool_done(struct soq__stack_pool *pool)
 {
 	struct soq__list *node, *slab;
 
+	if (pool->keeps) {
+		keep_all(pool);
+		return;
+	}
 	while ((node = soq__list_pop(&pool->classes))) {
 		struct soq__stack_class *class =
 			soq__container_of(node, struct soq__stack_class, node);

@@ -8,6 +8,7 @@
 #ifndef SOQ__STACK_H
 #define SOQ__STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/list.h"
 
@@ -27,6 +28,7 @@ struct soq__stack {
 
 struct soq__stack_pool {
 	struct soq__list classes; /* one a stack size in use */
+	bool keeps;		  /* abandoned stacks, for a leak checker: it is never freed */
 };
 
 void soq__stack_pool_init(struct soq__stack_pool *pool);
@@ -37,6 +39,8 @@ void soq__stack_pool_done(struct soq__stack_pool *pool);
  * 6.13) vm.max_map_count reached. */
 struct soq__stack *soq__stack_get(struct soq__stack_pool *pool, size_t size);
 void soq__stack_put(struct soq__stack *stack);
+/* The same for a stack whose fiber has not ended and never will. */
+void soq__stack_abandon(struct soq__stack *stack);
 
 size_t soq__page_size(void);
 

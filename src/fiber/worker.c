@@ -45,14 +45,13 @@ void soq__worker_free(struct soq__worker *w, bool abandon)
 			die("a worker ends before its fibers");
 		free(f->last_error);
 		soq__tsan_free(f->annotation.tsan_fiber);
-		soq__asan_clean(f->stack);
-		soq__stack_put(f->stack);
+		soq__stack_abandon(f->stack);
 	}
 	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);
 	e->type->close(e);
 	soq__heap_done(&w->timers);
-	soq__stack_pool_done(&w->stacks);
+	soq__stack_pool_done(&w->own_stacks);
 	pthread_mutex_destroy(&w->inbox_lock);
 	free(w->main.last_error);
 	free(w);
@@ -108,7 +107,7 @@ static void global_init(void)
 	pthread_atfork(NULL, NULL, in_child);
 }
 
-struct soq__worker *soq__worker_new(struct soq__engine *engine)
+struct soq__worker *soq__worker_new(struct soq__engine *engine, struct soq__stack_pool *stacks)
 {
 	struct soq__worker *w = calloc(1, sizeof(*w));
 
@@ -123,7 +122,8 @@ struct soq__worker *soq__worker_new(struct soq__engine *engine)
 	soq__tsan_engine_opened(&once);
 	soq__list_init(&w->ready);
 	soq__list_init(&w->fibers);
-	soq__stack_pool_init(&w->stacks);
+	soq__stack_pool_init(&w->own_stacks);
+	w->stacks = stacks ? stacks : &w->own_stacks;
 	inbox_init(w);
 	w->main.name = "main";
 	w->current = &w->main;
@@ -148,7 +148,7 @@ struct soq__worker *soq__worker_prefer(const struct soq__engine_type *type)
 	/* A choice that fails must not take the program down: any engine will do. */
 	if (soq__engine_open(&engine, type) < 0 && soq__engine_epoll.open(&engine) < 0)
 		die("out of memory for a thread's engine");
-	w = soq__worker_new(engine);
+	w = soq__worker_new(engine, NULL);
 	if (!w)
 		die("out of memory for a thread's scheduler");
 	w->main.annotation.tsan_fiber = soq__tsan_current();
@@ -387,7 +387,7 @@ struct soq__fiber *soq__fiber_start(struct soq__worker *w, struct soq_scope *sco
 	struct soq__stack *stack;
 	struct soq__fiber *f;
 
-	stack = soq__stack_get(&w->stacks, soq__stack_size());
+	stack = soq__stack_get(w->stacks, soq__stack_size());
 	if (!stack)
 		return NULL;
 	f = fiber_on(stack);

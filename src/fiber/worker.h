@@ -62,12 +62,13 @@ struct soq__worker {
 	size_t round;	     /* switches left before the engine's next turn */
 	unsigned inline_ops; /* operations completed at once since the last switch */
 	struct soq__heap timers;
-	size_t alarm_count;	     /* alarms that have room in the heap */
-	struct soq__list fibers;     /* all but the thread's own; each is on it to its end */
-	size_t fiber_count;	     /* of these */
-	struct soq__fiber *previous; /* who ran before the present switch */
-	struct soq__fiber *dead;     /* ended; its stack is freed by whoever runs next */
-	struct soq__stack_pool stacks;
+	size_t alarm_count;		/* alarms that have room in the heap */
+	struct soq__list fibers;	/* all but the thread's own; each is on it to its end */
+	size_t fiber_count;		/* of these */
+	struct soq__fiber *previous;	/* who ran before the present switch */
+	struct soq__fiber *dead;	/* ended; its stack is freed by whoever runs next */
+	struct soq__stack_pool *stacks; /* its own, or one that several workers share */
+	struct soq__stack_pool own_stacks;
 	struct soq__fiber main; /* the thread's own stack */
 
 	/* What other threads may touch: wake-ups for fibers of this worker. */
@@ -91,8 +92,10 @@ struct soq__worker *soq__worker(void);
 /* This thread's worker, or NULL when it has none yet. */
 struct soq__worker *soq__worker_peek(void);
 /* A worker that no thread has yet: it runs when soq__worker_swap() makes it a thread's, on a
- * stack of the caller's choice. The engine is its own from now on. @return NULL: no memory */
-struct soq__worker *soq__worker_new(struct soq__engine *engine);
+ * stack of the caller's choice. The engine is its own from now on.
+ * @stacks  shared with other workers of the thread, and not its to free; NULL: its own
+ * @return NULL: no memory */
+struct soq__worker *soq__worker_new(struct soq__engine *engine, struct soq__stack_pool *stacks);
 /* Free it. @abandon  fibers that it still has are dropped where they are; else there are none
  */
 void soq__worker_free(struct soq__worker *w, bool abandon);

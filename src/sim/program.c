@@ -106,7 +106,7 @@ static int start(struct soq__sim_program *p)
 		return -ENOMEM;
 	p->engine = soq__sim_engine_new(p->host);
 	p->engine->program = p;
-	p->worker = soq__worker_new(&p->engine->base);
+	p->worker = soq__worker_new(&p->engine->base, &run->stacks);
 	if (!p->worker) {
 		p->engine->base.type->close(&p->engine->base);
 		p->engine = NULL;
@@ -126,13 +126,17 @@ static int start(struct soq__sim_program *p)
 	return 0;
 }
 
-/* Free all but what is needed to start it again. */
-static void stop(struct soq__sim_program *p)
+/* Free all but what is needed to start it again. @abandon  it has not ended */
+static void stop(struct soq__sim_program *p, bool abandon)
 {
 	soq__tsan_free(p->worker->main.annotation.tsan_fiber);
 	soq__worker_free(p->worker, true);
-	soq__asan_clean(p->stack);
-	soq__stack_put(p->stack);
+	if (abandon) {
+		soq__stack_abandon(p->stack);
+	} else {
+		soq__asan_clean(p->stack);
+		soq__stack_put(p->stack);
+	}
 	p->worker = NULL;
 	p->engine = NULL;
 	p->stack = NULL;
@@ -170,7 +174,7 @@ static void program_end(struct soq__sim_program *p)
 			p->worker->main.last_error ? ": " : "",
 			p->worker->main.last_error ? p->worker->main.last_error : "");
 	close_left_open(p);
-	stop(p);
+	stop(p, false);
 }
 
 int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg)
@@ -203,7 +207,7 @@ void soq__sim_programs_crash(struct soq_sim_host *host)
 		if (!p->engine)
 			continue;
 		p->interrupted = true;
-		stop(p);
+		stop(p, true);
 	}
 }
 
@@ -230,7 +234,7 @@ void soq__sim_programs_free(struct soq_sim_host *host)
 			soq__container_of(node, struct soq__sim_program, node);
 
 		if (p->engine)
-			stop(p);
+			stop(p, true);
 		free(p);
 	}
 }
