@@ -307,6 +307,13 @@ static bool waits_on_eagain(const struct soq__op *op)
 		op->code != SOQ__OP_POLL;
 }
 
+/* The kernel tells of POLLRDHUP, too, unasked. @return the events that were asked for, those
+ * that poll(2) always tells of, or an error */
+static int events_of(const struct soq__op *op, int result)
+{
+	return result > 0 ? result & (op->events | POLLERR | POLLHUP | POLLNVAL) : result;
+}
+
 /* @return true when the operation goes on */
 static bool goes_on(struct engine *e, struct soq__op *op, int result)
 {
@@ -316,6 +323,10 @@ static bool goes_on(struct engine *e, struct soq__op *op, int result)
 	op->state &= (uint8_t)~READY_WANTED;
 	/* An operation that a signal interrupted in a kernel worker was cancelled. */
 	op->result = result == -EINTR ? -ECANCELED : result;
+	if (op->code == SOQ__OP_POLL) {
+		op->result = events_of(op, (int)op->result);
+		was_ready = op->result == 0;
+	}
 	if (!was_ready && !would_wait)
 		return false;
 	if (op->state & CANCELLED) { /* nothing was consumed */
