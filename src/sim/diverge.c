@@ -77,8 +77,8 @@ static void move_mappings(struct dice *d)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	mmap(NULL, (1 + roll(d, HOLE_PAGES)) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		0);
+	(void)mmap(NULL, (1 + roll(d, HOLE_PAGES)) * page, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 /* Call on top of so many frames more. */
@@ -151,49 +151,48 @@ FILE *soq__sim_memory_file(void)
 /* A log that is read line by line. */
 struct pages {
 	FILE *file;
-	char *line; /* NULL before the first and after the last */
+	char *line;
 	size_t capacity;
+	bool more; /* there is a line */
 };
 
-/* @return false when there is none left */
-static bool next_line(struct pages *p)
+static void turn_page(struct pages *p)
 {
-	return getline(&p->line, &p->capacity, p->file) > 0;
+	p->more = getline(&p->line, &p->capacity, p->file) > 0;
+	if (p->more)
+		p->line[strcspn(p->line, "\n")] = '\0';
 }
 
-static void tell_line(const char *which, bool is_there, const struct pages *p, FILE *out)
+static const char *line_of(const struct pages *p)
 {
-	const char *end = !is_there || !strchr(p->line, '\n') ? "\n" : "";
-
-	fprintf(out, "  %s: %s%s", which, is_there ? p->line : "(the log ends)", end);
+	return p->more ? p->line : "(the end)";
 }
 
-/* @return whether the logs differ */
+/* @return whether the logs differ; then the first lines that do are told, and the one before
+ * that is more than an event's number */
 static bool tell_first_difference(FILE *first, FILE *second, FILE *out)
 {
-	struct pages a = { .file = first }, b = { .file = second }, before = { 0 };
-	unsigned long long number = 1;
-	bool more_a, more_b, differs;
+	struct pages a = { .file = first }, b = { .file = second };
+	char *before = NULL;
+	bool differs;
 
 	rewind(first);
 	rewind(second);
-	for (;; number++) {
-		more_a = next_line(&a);
-		more_b = next_line(&b);
-		differs = more_a != more_b || (more_a && strcmp(a.line, b.line) != 0);
-		if (differs || !more_a)
+	for (;;) {
+		turn_page(&a);
+		turn_page(&b);
+		differs = strcmp(line_of(&a), line_of(&b)) != 0;
+		if (differs || !a.more)
 			break;
-		free(before.line);
-		before = a;
-		a = (struct pages){ .file = first };
+		if (*a.line != '#') {
+			free(before);
+			before = soq__sim_copy(a.line);
+		}
 	}
-	if (differs) {
-		fprintf(out, "  the logs part in line %llu:\n", number);
-		tell_line("before", number > 1, &before, out);
-		tell_line("first ", more_a, &a, out);
-		tell_line("second", more_b, &b, out);
-	}
-	free(before.line);
+	if (differs)
+		fprintf(out, "  the logs part after this line:\n  %s\n- %s\n+ %s\n",
+			before ? before : "(the beginning)", line_of(&a), line_of(&b));
+	free(before);
 	free(a.line);
 	free(b.line);
 	return differs;
@@ -212,6 +211,7 @@ static int compare_logs(const struct soq__sim_attempt *second_attempt, FILE *log
 			return -EIO;
 		again.layout = i == 0 ? 0 : second_attempt->layout;
 		again.log = logs[i];
+		again.each_event = true;
 		again.quiet = true;
 		rc = soq__sim_child_run(&again, &o);
 		if (rc < 0)
@@ -239,7 +239,7 @@ void soq__sim_tell_divergence(const struct soq__sim_attempt *second_attempt,
 		again.layout++;
 	}
 	if (found <= 0)
-		fputs("  run with a log, they were the same in every line.\n", out);
+		fputs("  run with a log, they were the same, event by event.\n", out);
 	for (int i = 0; i < 2; i++)
 		if (logs[i])
 			fclose(logs[i]);

@@ -92,22 +92,44 @@ static void note_coverage(const struct soq_sim *sim, struct soq__sim_outcome *re
 			(struct soq__sim_coverage){ soq__sim_copy(all[i].name), all[i].held };
 }
 
+/* What soq_sim_run_until() asks after each event. */
+struct witness {
+	const struct soq_sim *sim;
+	FILE *log;
+};
+
+static bool tell_event(void *arg)
+{
+	const struct witness *w = arg;
+
+	fprintf(w->log, "# event %llu at %lld.%09lld s, digest %016llx\n",
+		(unsigned long long)w->sim->event_count, (long long)(w->sim->now_ns / SOQ_S),
+		(long long)(w->sim->now_ns % SOQ_S), (unsigned long long)w->sim->digest);
+	return false;
+}
+
 void soq__sim_play(struct soq_sim *sim, const struct soq__sim_attempt *attempt,
 	struct soq__sim_outcome *ret)
 {
 	const struct soq_sim_sweep *sweep = attempt->sweep;
+	struct witness witness = { sim, attempt->log };
 	const char *broken;
 
 	ret->ending = SOQ__SIM_RAN;
-	ret->verdict = soq_sim_run(
-		sim, attempt->given ? attempt->given->limit_ns : soq__sim_limit(sweep));
+	ret->verdict = soq_sim_run_until(sim,
+		attempt->given ? attempt->given->limit_ns : soq__sim_limit(sweep),
+		attempt->each_event ? tell_event : NULL, &witness);
 	ret->digest = sim->digest;
 	ret->events = sim->event_count;
 	ret->simulated_ns = sim->now_ns;
 	if (sweep->check)
 		ret->code = sweep->check(sim, ret->verdict, sweep->arg);
 	broken = soq__sim_broken_property(sim);
-	ret->property = broken ? soq__sim_copy(broken) : NULL;
+	if (broken) {
+		/* It may have been broken after soq_sim_halt(). */
+		ret->verdict = SOQ_SIM_BROKEN;
+		ret->property = soq__sim_copy(broken);
+	}
 	note_coverage(sim, ret);
 	if (!soq__sim_passed(sweep, ret))
 		ret->report = soq__sim_copy(soq_sim_report(sim));
@@ -151,7 +173,7 @@ void soq__sim_outcome_done(struct soq__sim_outcome *o)
 
 bool soq__sim_passed(const struct soq_sim_sweep *sweep, const struct soq__sim_outcome *o)
 {
-	if (o->ending != SOQ__SIM_RAN || o->code < 0 || o->property)
+	if (o->ending != SOQ__SIM_RAN || o->code < 0)
 		return false;
 	return o->verdict == SOQ_SIM_FINISHED || o->verdict == SOQ_SIM_HALTED ||
 		(o->verdict == SOQ_SIM_TIME_LIMIT && sweep->ends_by_limit);

@@ -152,7 +152,7 @@ static bool plain_link(struct shrink *s)
 {
 	bool any = try_plain_fields(s, 0, LINK_FIELDS);
 
-	for (size_t i = 0; i < LINK_FIELDS && !any; i++)
+	for (size_t i = 0; i < LINK_FIELDS; i++)
 		any |= try_plain_fields(s, i, i + 1);
 	return any;
 }
@@ -168,18 +168,24 @@ static bool *kindness_of(struct soq_sim_options *opt, enum kindness k)
 	return all[k];
 }
 
+static bool try_kind(struct shrink *s, enum kindness from, enum kindness to)
+{
+	struct soq__sim_case c = s->best;
+	bool differs = false;
+
+	for (enum kindness k = from; k < to; k++) {
+		differs |= !*kindness_of(&c.options, k);
+		*kindness_of(&c.options, k) = true;
+	}
+	return differs && try_case(s, &c);
+}
+
 static bool be_kind(struct shrink *s)
 {
-	bool any = false;
+	bool any = try_kind(s, 0, KINDNESSES);
 
-	for (enum kindness k = 0; k < KINDNESSES; k++) {
-		struct soq__sim_case c = s->best;
-
-		if (*kindness_of(&c.options, k))
-			continue;
-		*kindness_of(&c.options, k) = true;
-		any |= try_case(s, &c);
-	}
+	for (enum kindness k = 0; k < KINDNESSES; k++)
+		any |= try_kind(s, k, k + 1);
 	return any;
 }
 
@@ -305,6 +311,28 @@ static bool simplify_faults(struct shrink *s)
 	return any;
 }
 
+/* In the order in which they begin, which is how they are read. */
+static void put_in_order(struct shrink *s)
+{
+	struct soq__sim_case c = s->best;
+	size_t bytes = (c.fault_count + 1) * sizeof(struct soq_sim_fault);
+	struct soq_sim_fault *ordered = memcpy(soq__sim_alloc(bytes), s->faults, bytes);
+	bool differs = false;
+
+	for (size_t i = 1; i < c.fault_count; i++)
+		for (size_t j = i; j > 0 && ordered[j].at_ns < ordered[j - 1].at_ns; j--) {
+			struct soq_sim_fault f = ordered[j];
+
+			ordered[j] = ordered[j - 1];
+			ordered[j - 1] = f;
+			differs = true;
+		}
+	c.faults = ordered;
+	if (differs)
+		try_case(s, &c);
+	free(ordered);
+}
+
 /* A run that lasts until its limit is cut where it fails, and as long again: so the test
  * ends soon once what it shows is mended. Other failures of such a run are seen at its very
  * end, and any limit would bring them about. */
@@ -386,6 +414,7 @@ static void shrink_all(struct shrink *s)
 		any |= be_kind(s);
 		any |= simplify_faults(s);
 	} while (any && s->runs < RUNS_MAX);
+	put_in_order(s);
 	shorten(s);
 }
 

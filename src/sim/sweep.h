@@ -49,6 +49,7 @@ struct soq__sim_attempt {
 	const struct soq__sim_case *given; /* NULL: as drawn */
 	unsigned layout; /* of memory, in a process of its own; 0: as it comes */
 	FILE *log;	 /* soq_sim_log(), or NULL */
+	bool each_event; /* is told in the log too, in a line that begins with # */
 	bool quiet;	 /* what the programs print is thrown away */
 	unsigned cpu_s;	 /* of processor time, for the child; 0: 60 */
 };
