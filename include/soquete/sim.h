@@ -265,8 +265,8 @@ SOQ_API void soq_sim_census(const struct soq_sim_host *host, struct soq_sim_cens
 
 /* ---- properties ---- */
 
-/** This holds whenever it is reached, or the run is broken. Outside a simulation it is
- *  assert(3). */
+/** This holds whenever it is reached, or the run is broken and the program goes no further.
+ *  Outside a simulation it is assert(3). */
 #define SOQ_ALWAYS(condition, name) \
 	((condition) ? (void)0 : soq_sim_broken(name, #condition, __FILE__, __LINE__))
 
@@ -339,8 +339,12 @@ SOQ_API int soq_sim_sweep(const struct soq_sim_sweep *sweep, struct soq_sim_swee
 
 /**
  * Run a scenario once with the faults given here in place of those that chaos would draw:
- * what a sweep prints calls this.
+ * what a sweep prints calls this. It runs in this process, whatever SOQUETE_SEED says; a
+ * failure is told on the sweep's @out. The scenario's own faults are added as ever.
+ *
  * @link  the default link; NULL: as drawn
+ * @return how the run ended; SOQ_SIM_FAILED also when it could not be built, or check() has
+ *         objected
  */
 SOQ_API enum soq_sim_verdict soq_sim_replay(const struct soq_sim_sweep *sweep, uint64_t seed,
 	const struct soq_sim_link *link, const struct soq_sim_fault *faults, size_t count);
