@@ -105,9 +105,12 @@ static void arrive_at(
 
 void soq__sim_packets_free(struct soq_sim *sim)
 {
-	for (size_t i = 0; i < sim->events.count; i++) {
-		struct soq__sim_event *event = soq__container_of(
-			sim->events.slots[i].timer, struct soq__sim_event, timer);
+	struct soq__timer *timer;
+
+	/* All events are taken out, so that those of others do not move what is freed here. */
+	while ((timer = soq__heap_pop_due(&sim->events, SOQ_NEVER))) {
+		struct soq__sim_event *event =
+			soq__container_of(timer, struct soq__sim_event, timer);
 
 		if (event->fire == arrive)
 			soq__sim_packet_free(
