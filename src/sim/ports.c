@@ -239,7 +239,8 @@ static unsigned fit(const struct soq__sim_bound *b, const struct soq__sim_addr *
 	return 2 * points + (b->peer != NULL);
 }
 
-/* FNV-1a of 64 bits, its last steps mixed: the same sender always finds the same socket. */
+/* FNV-1a of 64 bits, finished as MurmurHash3 does, since the highest bits decide. The same
+ * sender always finds the same socket. */
 static uint64_t hash(const struct soq_sim *sim, const struct soq__sim_addr *to,
 	const struct soq__sim_addr *from)
 {
@@ -253,8 +254,9 @@ static uint64_t hash(const struct soq_sim *sim, const struct soq__sim_addr *to,
 	}
 	for (size_t i = 0; i < sizeof(ports); i++)
 		h = (h ^ ports[i]) * 0x100000001b3u;
-	h ^= h >> 32;
-	return h * 0x9e3779b97f4a7c15u;
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+	return h ^ h >> 33;
 }
 
 /* One of the @count sockets that fit equally well and share. */

@@ -86,7 +86,7 @@ static unsigned interface_towards(const struct soq__sim_udp_socket *s,
 	/* ff01::/16 is of the interface, that is, of the host. */
 	if (!is4 && (to->ip[1] & 0x0f) == 1)
 		return SOQ__SIM_LO;
-	if (chosen > 0)
+	if (chosen > 0 && soq__sim_addr_is_multicast(to))
 		return chosen;
 	return soq__sim_addr_is_loopback(from) ? SOQ__SIM_LO : SOQ__SIM_ETH0;
 }
