@@ -145,9 +145,8 @@ static bool taken(const struct soq__sim_bound *b, const struct soq_sim_host *hos
 	return false;
 }
 
-/* Any free port is as likely as any other, at first; then steps that lead to each. */
-static int choose(const struct soq__sim_bound *b, struct soq_sim_host *host, uint8_t protocol,
-	struct soq__sim_addr *addr)
+int soq__sim_choose_port(struct soq_sim_host *host, struct soq__sim_addr *addr,
+	bool (*is_free)(void *arg, const struct soq__sim_addr *addr), void *arg)
 {
 	uint64_t draw = soq__sim_host_draw(host, SOQ__SIM_PORT);
 	unsigned at = (unsigned)soq__sim_below(draw, EPHEMERAL_COUNT);
@@ -158,11 +157,32 @@ static int choose(const struct soq__sim_bound *b, struct soq_sim_host *host, uin
 		step += 2;
 	for (unsigned i = 0; i < EPHEMERAL_COUNT; i++) {
 		addr->port = (uint16_t)(EPHEMERAL_FIRST + at);
-		if (!taken(b, host, protocol, addr, true))
+		if (is_free(arg, addr))
 			return 0;
 		at = (at + step) % EPHEMERAL_COUNT;
 	}
 	return -EADDRINUSE;
+}
+
+struct binding {
+	const struct soq__sim_bound *bound;
+	const struct soq_sim_host *host;
+	uint8_t protocol;
+};
+
+static bool may_have(void *arg, const struct soq__sim_addr *addr)
+{
+	const struct binding *wanted = arg;
+
+	return !taken(wanted->bound, wanted->host, wanted->protocol, addr, true);
+}
+
+bool soq__sim_port_is_bound(
+	struct soq_sim_host *host, uint8_t protocol, const struct soq__sim_addr *addr)
+{
+	const struct soq__sim_bound nobody = { .v6only = true };
+
+	return taken(&nobody, host, protocol, addr, true);
 }
 
 /* ---- binding ---- */
@@ -182,13 +202,14 @@ static bool may_bind(
 int soq__sim_bind_port(struct soq__sim_bound *b, struct soq__sim_socket *s, uint8_t protocol,
 	const struct soq__sim_addr *addr)
 {
+	struct binding wanted = { b, s->host, protocol };
 	struct soq__sim_addr local = *addr;
 	int rc = 0;
 
 	if (!may_bind(s->host, protocol, addr))
 		return -EADDRNOTAVAIL;
 	if (local.port == 0)
-		rc = choose(b, s->host, protocol, &local);
+		rc = soq__sim_choose_port(s->host, &local, may_have, &wanted);
 	else if (taken(b, s->host, protocol, &local, false))
 		rc = -EADDRINUSE;
 	if (rc < 0)

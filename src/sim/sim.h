@@ -166,8 +166,8 @@ struct soq_sim {
 	struct soq__list faults;	  /* fault.c */
 	struct soq__sim_run *run;	  /* run.h: how the run stands; NULL: not begun */
 	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
-	unsigned chaos_calls; /* of soq_sim_add_chaos() so far */
-	bool drawing;	  /* soq_sim_add_chaos() adds its faults now */
+	unsigned chaos_calls;			/* of soq_sim_add_chaos() so far */
+	bool drawing;				/* soq_sim_add_chaos() adds its faults now */
 	bool chaos_given; /* soq_sim_replay: soq_sim_add_chaos() adds no faults */
 };
 
@@ -539,6 +539,13 @@ struct soq__sim_bound {
 int soq__sim_bind_port(struct soq__sim_bound *b, struct soq__sim_socket *s, uint8_t protocol,
 	const struct soq__sim_addr *addr);
 void soq__sim_unbind_port(struct soq__sim_bound *b);
+/* Draw an ephemeral port for an address, of those that are free: any of them is as likely as
+ * any other, at first; then steps that lead to each. @return 0, -EADDRINUSE when none is */
+int soq__sim_choose_port(struct soq_sim_host *host, struct soq__sim_addr *addr,
+	bool (*is_free)(void *arg, const struct soq__sim_addr *addr), void *arg);
+/* Whether a socket has bound a port of an address, or of all. */
+bool soq__sim_port_is_bound(
+	struct soq_sim_host *host, uint8_t protocol, const struct soq__sim_addr *addr);
 /* Whether TCP may listen there: -EADDRINUSE when another does and both do not share. */
 int soq__sim_may_listen(struct soq__sim_bound *b);
 /* Who gets what is sent to an address: the most specific; of several that share a port the

@@ -264,11 +264,25 @@ static int destination(
 	return 0;
 }
 
+struct route {
+	struct soq_sim_host *host;
+	const struct soq__sim_addr *to;
+};
+
+/* Connections may share a port as long as their other ends differ. */
+static bool is_free(void *arg, const struct soq__sim_addr *from)
+{
+	const struct route *route = arg;
+
+	return !soq__sim_tcp_find(route->host, from, route->to) &&
+		!soq__sim_port_is_bound(route->host, IPPROTO_TCP, from);
+}
+
 /* An address and a port of our own, if it has none yet. */
 static int source(struct soq__sim_conn *c, const struct soq__sim_addr *to)
 {
+	struct route route = { c->socket.host, to };
 	struct soq__sim_addr from = c->local;
-	int rc = 0;
 
 	if (!c->bound || soq__sim_addr_is_any(&c->local)) {
 		if (!soq__sim_source_for(c->socket.host, to, &from))
@@ -277,16 +291,11 @@ static int source(struct soq__sim_conn *c, const struct soq__sim_addr *to)
 	} else if (soq__sim_addr_is4(&from) != soq__sim_addr_is4(to)) {
 		return -ENETUNREACH;
 	}
-	if (!c->bound) {
-		from.port = 0;
-		rc = take_port(c, &from);
-		/* connect(2): there is no free ephemeral port. */
-		if (rc == -EADDRINUSE)
-			rc = -EADDRNOTAVAIL;
-	} else {
-		c->local = from;
-	}
-	return rc;
+	/* connect(2): there is no free ephemeral port. */
+	if (!c->bound && soq__sim_choose_port(c->socket.host, &from, is_free, &route) < 0)
+		return -EADDRNOTAVAIL;
+	c->local = from;
+	return 0;
 }
 
 static int start_connecting(struct soq__sim_conn *c, const struct soq_addr *addr)
