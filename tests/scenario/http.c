@@ -190,13 +190,13 @@ static int client_main(void *arg)
 
 /* ---- the server ---- */
 
-static int serve(struct soq_http *http)
+static int serve(struct soq_http *folder)
 {
 	struct soq_server_options opt = { .idle_timeout_ns = 10 * SOQ_S,
 		.send_timeout_ns = 10 * SOQ_S,
 		.grace_ns = 20 * SOQ_S,
 		.stop_on_signals = true };
-	struct soq_service_context context = { .http = http };
+	struct soq_service_context context = { .http = folder };
 	struct soq_server *server;
 	int rc = soq_server_new(&server, &opt);
 
@@ -212,14 +212,14 @@ static int serve(struct soq_http *http)
 static int server_main(void *arg)
 {
 	const struct soq_http_options opt = { .root = root };
-	struct soq_http *http;
-	int rc = soq_http_new(&http, &opt);
+	struct soq_http *folder;
+	int rc = soq_http_new(&folder, &opt);
 
 	(void)arg;
 	if (rc < 0)
 		return rc;
-	rc = serve(http);
-	soq_http_free(http);
+	rc = serve(folder);
+	soq_http_free(folder);
 	return rc;
 }
 

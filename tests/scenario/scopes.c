@@ -92,6 +92,9 @@ static void call_ends(struct timing t)
 static void check_sent(struct transfer *t, ssize_t n, size_t len)
 {
 	SOQ_ALWAYS(n <= (ssize_t)len, "a send takes no more than it was given");
+	SOQ_SOMETIMES(n > 0 && n < (ssize_t)len, "a send is cut short");
+	SOQ_SOMETIMES(n == -ETIMEDOUT, "a send's deadline passes");
+	SOQ_SOMETIMES(n == -ECANCELED, "a send is cancelled");
 	if (n > 0)
 		t->sent += (uint64_t)n;
 }
@@ -131,6 +134,10 @@ static bool recv_bytes(struct node *n, struct soq_stream *s, unsigned key)
 		ssize_t rc = soq_recv(s, buf, len);
 
 		call_ends(timing);
+		SOQ_SOMETIMES(rc == -ETIMEDOUT, "a receive's deadline passes");
+		SOQ_SOMETIMES(rc == -ECANCELED, "a receive is cancelled");
+		SOQ_SOMETIMES(rc == -ECONNRESET, "a receive meets a reset");
+		SOQ_SOMETIMES(rc == 0 && t->received > 0, "a transfer is received to its end");
 		if (rc <= 0)
 			return rc == 0;
 		SOQ_ALWAYS(scenario_matches(key, t->received, buf, (size_t)rc),
@@ -177,6 +184,8 @@ static void transfer_far(struct node *n)
 		return;
 	rc = soq_connect(&s, "tcp://far:9");
 	call_ends(timing);
+	SOQ_SOMETIMES(rc == -ETIMEDOUT, "a connect's deadline passes");
+	SOQ_SOMETIMES(rc == -ECANCELED, "a connect is cancelled");
 	if (rc < 0)
 		return;
 	snprintf(line, sizeof(line), "%d\n", key);
@@ -184,6 +193,8 @@ static void transfer_far(struct node *n)
 		send_bytes(n, s, (unsigned)key, scenario_below(&n->draws, 60000))) {
 		timing = call_begins(n);
 		world.transfers[key].sender_finished = soq_finish(s) == 0;
+		SOQ_SOMETIMES(world.transfers[key].sender_finished,
+			"a transfer over the network ends in order");
 		call_ends(timing);
 	} else {
 		soq_close(s);
