@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BLOCKS	      1024
+#define BLOCKS	      512
 #define SMALL_BYTES   1040 /* what glibc's thread cache takes, and a little more */
 #define LARGE_BYTES   16384
 #define HOLE_PAGES    4096
