@@ -42,6 +42,11 @@ struct node {
 	const struct node *parent;
 };
 
+static int64_t some_time(struct node *n)
+{
+	return (int64_t)scenario_below(&n->draws, 800 * SOQ_MS);
+}
+
 /* ---- calls, timed ---- */
 
 struct timing {
@@ -95,6 +100,7 @@ static void check_sent(struct transfer *t, ssize_t n, size_t len)
 	SOQ_SOMETIMES(n > 0 && n < (ssize_t)len, "a send is cut short");
 	SOQ_SOMETIMES(n == -ETIMEDOUT, "a send's deadline passes");
 	SOQ_SOMETIMES(n == -ECANCELED, "a send is cancelled");
+	SOQ_SOMETIMES(n == -ECONNRESET || n == -EPIPE, "a send meets a reset");
 	if (n > 0)
 		t->sent += (uint64_t)n;
 }
@@ -136,7 +142,8 @@ static bool recv_bytes(struct node *n, struct soq_stream *s, unsigned key)
 		call_ends(timing);
 		SOQ_SOMETIMES(rc == -ETIMEDOUT, "a receive's deadline passes");
 		SOQ_SOMETIMES(rc == -ECANCELED, "a receive is cancelled");
-		SOQ_SOMETIMES(rc == -ECONNRESET, "a receive meets a reset");
+		if (scenario_below(&n->draws, 8) == 0)
+			soq_sleep(some_time(n) / 16); /* a slow reader */
 		SOQ_SOMETIMES(rc == 0 && t->received > 0, "a transfer is received to its end");
 		if (rc <= 0)
 			return rc == 0;
@@ -153,32 +160,55 @@ static int transfer_new(void)
 	return world.transfer_count < TRANSFERS_MAX ? (int)world.transfer_count++ : -1;
 }
 
-/* The far side: the transfer's number in a line, then its bytes; then the end, both ways. */
-static int receive_handler(struct soq_stream *peer, void *arg)
+/* The far side is told in a line which transfer it is, and how many bytes are wanted of it: 0
+ * when it is to receive. */
+static int serve_transfer(struct soq_stream *peer, void *arg)
 {
 	struct node n = { .draws = 1, .cancelled_ns = SOQ_NEVER };
-	char line[16];
-	ssize_t len = soq_recv_line(peer, line, sizeof(line));
+	unsigned long long wanted;
+	char line[32];
 	unsigned key;
 
 	(void)arg;
-	if (len < 0)
+	if (soq_recv_line(peer, line, sizeof(line)) < 0)
 		return SOQ_DONE;
-	key = (unsigned)strtoul(line, NULL, 10);
-	if (key >= world.transfer_count)
-		soq_sim_broken("the transfer is known", line, __FILE__, __LINE__);
-	else if (recv_bytes(&n, peer, key))
-		world.transfers[key].receiver_finished = true;
+	if (sscanf(line, "%u %llu", &key, &wanted) != 2 || key >= world.transfer_count) {
+		soq_sim_broken("a request arrives as it was sent", line, __FILE__, __LINE__);
+		return SOQ_DONE;
+	}
+	if (wanted > 0)
+		world.transfers[key].sender_finished = send_bytes(&n, peer, key, wanted);
+	else
+		world.transfers[key].receiver_finished = recv_bytes(&n, peer, key);
 	return SOQ_DONE;
+}
+
+static bool upload(struct node *n, struct soq_stream *s, unsigned key)
+{
+	return send_bytes(n, s, key, scenario_below(&n->draws, 60000));
+}
+
+static bool download(struct node *n, struct soq_stream *s, unsigned key)
+{
+	return world.transfers[key].receiver_finished = recv_bytes(n, s, key);
+}
+
+static bool request(struct soq_stream *s, int key, uint64_t wanted)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "%d %llu\n", key, (unsigned long long)wanted);
+	return soq_send_text(s, line) == (ssize_t)strlen(line);
 }
 
 /* Over the network. */
 static void transfer_far(struct node *n)
 {
+	uint64_t wanted = scenario_below(&n->draws, 2) * (1 + scenario_below(&n->draws, 60000));
 	struct timing timing = call_begins(n);
 	struct soq_stream *s;
 	int key = transfer_new(), rc;
-	char line[16];
+	bool well;
 
 	if (key < 0)
 		return;
@@ -188,17 +218,17 @@ static void transfer_far(struct node *n)
 	SOQ_SOMETIMES(rc == -ECANCELED, "a connect is cancelled");
 	if (rc < 0)
 		return;
-	snprintf(line, sizeof(line), "%d\n", key);
-	if (soq_send_text(s, line) == (ssize_t)strlen(line) &&
-		send_bytes(n, s, (unsigned)key, scenario_below(&n->draws, 60000))) {
-		timing = call_begins(n);
-		world.transfers[key].sender_finished = soq_finish(s) == 0;
-		SOQ_SOMETIMES(world.transfers[key].sender_finished,
-			"a transfer over the network ends in order");
-		call_ends(timing);
-	} else {
+	well = request(s, key, wanted) && (wanted > 0 ? download : upload)(n, s, (unsigned)key);
+	if (!well) {
 		soq_close(s);
+		return;
 	}
+	timing = call_begins(n);
+	rc = soq_finish(s);
+	call_ends(timing);
+	if (wanted == 0)
+		world.transfers[key].sender_finished = rc == 0;
+	SOQ_SOMETIMES(rc == 0, "a transfer over the network ends in order");
 }
 
 struct pair_side {
@@ -248,11 +278,6 @@ static void transfer_near(struct node *n)
 /* ---- the tree ---- */
 
 static void node_main(void *arg);
-
-static int64_t some_time(struct node *n)
-{
-	return (int64_t)scenario_below(&n->draws, 800 * SOQ_MS);
-}
 
 static void join_or_cancel(
 	struct node *n, struct soq_scope *scope, struct node *children, unsigned count)
@@ -375,7 +400,7 @@ static int far_main(void *arg)
 
 	(void)arg;
 	if (rc == 0)
-		rc = soq_server_listen(world.server, "tcp://:9", receive_handler, NULL);
+		rc = soq_server_listen(world.server, "tcp://:9", serve_transfer, NULL);
 	if (rc == 0)
 		rc = soq_server_run(world.server);
 	soq_server_free(world.server);
@@ -435,5 +460,7 @@ const struct soq_sim_sweep scopes = {
 	.name = "scopes",
 	.build = build,
 	.check = check,
+	/* Small, so that senders have to wait. */
+	.options = { .buffer_bytes = 16384 },
 	.limit_ns = 3600 * SOQ_S,
 };
