@@ -17,7 +17,7 @@ build | run) ;;
 test)
 	may="$may g++:g++ python3:python3 curl:curl wget:wget ncat:ncat socat:socat rdate:rdate
 		chromium:chromium fonts-dejavu-core default-jdk-headless:javac iproute2:ip netbase
-		bash-completion valgrind:valgrind libc6-dbg mandoc:mandoc
+		bash-completion tshark:tshark valgrind:valgrind libc6-dbg mandoc:mandoc
 		clang:clang libclang-rt-14-dev
 		qemu-user:qemu-aarch64 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc
 		libc6-dev-arm64-cross"

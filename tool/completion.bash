@@ -32,7 +32,7 @@ _soquete() {
 	command=${words[1]}
 	if [ "$cword" = 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"serve connect listen help --version --help" -- "$cur")
+			"serve connect listen sim help --version --help" -- "$cur")
 		return
 	fi
 
@@ -42,11 +42,20 @@ _soquete() {
 		compopt -o filenames
 		return
 		;;
+	--diagram | --trace | -d | -t)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+		;;
 	--exec | -e)
 		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		return
 		;;
 	--shape)
+		if [ "$command" = sim ]; then
+			mapfile -t COMPREPLY < <(compgen -W "iterative fiber" -- "$cur")
+			return
+		fi
 		mapfile -t COMPREPLY < <(compgen -W "iterative process thread fiber" -- "$cur")
 		return
 		;;
@@ -59,22 +68,27 @@ _soquete() {
 		return
 		;;
 	--timeout | -w | --*-timeout | --grace | --keepalive | --*-max | --clients-per-address | \
-		--backlog | --unix-mode)
+		--backlog | --unix-mode | --seed | --latency | --jitter | --rate | --mtu | --loss | \
+		--lose | --duplicate | --reorder | --partition | --crash | --pause | --limit | --events)
 		return
 		;;
 	esac
 
 	case $command in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "serve connect listen help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim help" -- "$cur")
 		;;
-	serve | connect | listen)
+	serve | connect | listen | sim)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" help "$command" 2>/dev/null | grep -o -- '--[a-z-]*')" \
 				-- "$cur")
 		elif [ "$command" = serve ] && [[ $cur != *=* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$services" -- "$cur")
+		elif [ "$command" = sim ]; then
+			mapfile -t COMPREPLY < <(compgen -W \
+				"$("${words[0]}" sim 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p')" \
+				-- "$cur")
 		elif [ "$command" != serve ]; then
 			_soquete_endpoint "$cur"
 			declare -F __ltrim_colon_completions >/dev/null &&

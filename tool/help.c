@@ -9,7 +9,8 @@ static int print_overview(void)
 
 	printf("usage: soquete SUBCOMMAND [OPTION ...] [OPERAND ...]\n"
 	       "       soquete --version | --help\n\n"
-	       "Sockets at a terminal: connect, listen, serve.\n\n");
+	       "Sockets at a terminal: connect, listen, serve, and watch a simulated "
+	       "network.\n\n");
 	for (size_t i = 0; (command = tool_command_at(i)); i++)
 		printf("  %-8s %s\n", command->name, command->summary);
 	printf("\nAn endpoint says where a socket is:\n"

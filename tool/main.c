@@ -11,6 +11,7 @@ static const struct tool_command *const commands[] = {
 	&tool_serve,
 	&tool_connect,
 	&tool_listen,
+	&tool_sim,
 	&tool_help,
 };
 
@@ -38,8 +39,8 @@ const struct tool_command *tool_command_find(const char *name)
 		tool_usage(NULL, "unknown subcommand '%s' (did you mean '%s'?)", name,
 			meant->name);
 	else
-		tool_usage(
-			NULL, "unknown subcommand '%s' (serve, connect, listen or help)", name);
+		tool_usage(NULL,
+			"unknown subcommand '%s' (serve, connect, listen, sim or help)", name);
 	return NULL;
 }
 
@@ -67,7 +68,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return tool_usage(NULL,
-			"a subcommand is missing: serve, connect, listen or "
+			"a subcommand is missing: serve, connect, listen, sim or "
 			"help ('soquete --help' explains them)");
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
 		return tool_version();
@@ -76,7 +77,7 @@ int main(int argc, char **argv)
 	if (argv[1][0] == '-')
 		return tool_usage(NULL,
 			"unknown option '%s' (--help, --version, or a subcommand: serve, "
-			"connect, listen, help)",
+			"connect, listen, sim, help)",
 			argv[1]);
 	command = tool_command_find(argv[1]);
 	return command ? command->run(command, argv + 2) : TOOL_USAGE;

@@ -145,6 +145,14 @@ static int read_value(const struct tool_command *command, const struct tool_opti
 		ok = tool_bytes(text, value);
 		wanted = "a size in bytes from 1 on (like 4096, 64k or 1M)";
 		break;
+	case OPTION_PERCENT:
+		ok = tool_percent(text, value);
+		wanted = "a percentage from 0 to 100 (like 5 or 0.1)";
+		break;
+	case OPTION_NUMBER:
+		ok = tool_number(text, 0, UINT64_MAX, value);
+		wanted = "a number from 0 on";
+		break;
 	case OPTION_MODE:
 		ok = tool_mode(text, value);
 		wanted = "octal permissions (like 660)";

@@ -106,6 +106,36 @@ bool tool_bytes(const char *text, size_t *ret)
 	return true;
 }
 
+bool tool_percent(const char *text, uint32_t *ret_ppm)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *fraction = text + digits;
+	char number[WORD_MAX + 1];
+	uint64_t whole, ppm;
+
+	if (digits > WORD_MAX)
+		return false;
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	if (!tool_number(number, 0, 100, &whole))
+		return false;
+	ppm = whole * 10000;
+	if (*fraction == '.') {
+		if (!isdigit((unsigned char)*++fraction))
+			return false;
+		for (uint64_t scale = 1000; isdigit((unsigned char)*fraction); fraction++) {
+			ppm += (uint64_t)(*fraction - '0') * scale;
+			scale /= 10;
+		}
+	}
+	if (*fraction == '%')
+		fraction++;
+	if (*fraction || ppm > 1000000)
+		return false;
+	*ret_ppm = (uint32_t)ppm;
+	return true;
+}
+
 bool tool_mode(const char *text, unsigned *ret)
 {
 	unsigned mode = 0;

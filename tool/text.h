@@ -21,6 +21,9 @@ bool tool_number(const char *text, uint64_t low, uint64_t high, uint64_t *ret);
 /** A number of bytes, at least 1, perhaps followed by k, M or G. */
 bool tool_bytes(const char *text, size_t *ret);
 
+/** A percentage 0..100, perhaps with a fraction and a percent sign, in parts per million. */
+bool tool_percent(const char *text, uint32_t *ret_ppm);
+
 /** A number in octal digits, 1..0777. */
 bool tool_mode(const char *text, unsigned *ret);
 

@@ -20,6 +20,8 @@ enum tool_option_kind {
 	OPTION_COUNT,	 /* unsigned, at least 1; "none" is UINT_MAX */
 	OPTION_WORKERS,	 /* unsigned; "auto" is one for each processor */
 	OPTION_BYTES,	 /* size_t, at least 1; k, M and G multiply by 1024 */
+	OPTION_PERCENT,	 /* uint32_t, parts per million */
+	OPTION_NUMBER,	 /* uint64_t, any */
 	OPTION_MODE,	 /* unsigned, octal permissions */
 	OPTION_SHAPE,	 /* enum soq_shape */
 	OPTION_ENGINE,	 /* const char *, one that soq_engine_select() knows */
@@ -43,7 +45,7 @@ struct tool_command {
 	int (*run)(const struct tool_command *self, char **args);
 };
 
-extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_help;
+extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_sim, tool_help;
 
 /** The @index-th subcommand, or NULL past the last. */
 const struct tool_command *tool_command_at(size_t index);

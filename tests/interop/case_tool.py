@@ -28,9 +28,9 @@ ENGINES = ["uring", "epoll"]
 @case()
 def tool_bad_usage():
     for args, want in [
-            ([], "a subcommand is missing: serve, connect, listen or help"),
+            ([], "a subcommand is missing: serve, connect, listen, sim or help"),
             (["conect"], "unknown subcommand 'conect' (did you mean 'connect'?)"),
-            (["frobnicate"], "unknown subcommand 'frobnicate' (serve, connect, listen or help)"),
+            (["frobnicate"], "unknown subcommand 'frobnicate' (serve, connect, listen, sim or help)"),
             (["--verion"], "unknown option '--verion'"),
             (["connect"], "connect: an endpoint is missing"),
             (["connect", "--tiemout", "5", "h:1"],
@@ -123,7 +123,7 @@ def tool_version_and_help():
     check_eq(out.count(b"in use\n"), 1, out)
     for args in (["--help"], ["-h"], ["help"]):
         check_in(b"listen", tool(*args)[0])
-    for name in ("serve", "connect", "listen", "help"):
+    for name in ("serve", "connect", "listen", "sim", "help"):
         first = tool("help", name)[0]
         check_in(f"usage: soquete {name}".encode(), first)
         check_eq(tool(name, "--help")[0], first, name)
@@ -134,7 +134,7 @@ def tool_version_and_help():
 def tool_manual_has_every_option():
     with open("man/soquete.1", encoding="utf-8") as f:
         page = f.read()
-    for name in ("serve", "connect", "listen"):
+    for name in ("serve", "connect", "listen", "sim"):
         for option in re.findall(r"--([a-z-]+)", tool("help", name)[0].decode()):
             check("Fl -" + option in page or option == "help", "--" + option, "is not in soquete(1)")
 
@@ -768,7 +768,7 @@ def complete(*words):
 @case(needs=["bash"])
 def completion_in_bash():
     for words, want in [
-            (("soquete", ""), {"serve", "connect", "listen", "help", "--version", "--help"}),
+            (("soquete", ""), {"serve", "connect", "listen", "sim", "help", "--version", "--help"}),
             (("soquete", "co"), {"connect"}),
             (("soquete", "help", "l"), {"listen"}),
             (("soquete", "connect", "--ti"), {"--timeout"}),
@@ -777,6 +777,9 @@ def completion_in_bash():
             (("soquete", "serve", "--engine", "u"), {"uring"}),
             (("soquete", "serve", "--root", "include/so"), {"include/soquete"}),
             (("soquete", "serve", "d"), {"discard", "daytime"}),
+            (("soquete", "sim", "hal"), {"halfclose"}),
+            (("soquete", "sim", "--di"), {"--diagram"}),
+            (("soquete", "sim", "echo", "--shape", ""), {"iterative", "fiber"}),
             (("soquete", "connect", "unixg"), {"unixgram://"}),
     ]:
         check_eq(set(complete(*words)), want, "completion of", words)

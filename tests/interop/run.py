@@ -24,6 +24,7 @@ import case_java  # noqa: E402,F401
 import case_peers  # noqa: E402,F401
 import case_python  # noqa: E402,F401
 import case_serve  # noqa: E402,F401
+import case_sim  # noqa: E402,F401
 import case_soak  # noqa: E402,F401
 import case_tool  # noqa: E402,F401
 

@@ -176,3 +176,41 @@ TEST(tool_distance_typos)
 		CHECK_EQ(tool_distance(rows[i].b, rows[i].a), rows[i].distance);
 	}
 }
+
+TEST(tool_percent_values)
+{
+	static const struct {
+		const char *text;
+		int64_t ppm; /* -1: not a percentage */
+	} rows[] = {
+		{ "0", 0 },
+		{ "5", 50000 },
+		{ "5%", 50000 },
+		{ "0.1", 1000 },
+		{ "0.0001%", 1 },
+		{ "33.33333", 333333 },
+		{ "100", 1000000 },
+		{ "100.0", 1000000 },
+		{ "100.0001", -1 },
+		{ "101", -1 },
+		{ "99999999999999999999", -1 },
+		{ "11111111111111111111111111111111111", -1 },
+		{ "", -1 },
+		{ "%", -1 },
+		{ "-1", -1 },
+		{ ".5", -1 },
+		{ "5.", -1 },
+		{ "5.%", -1 },
+		{ "5%%", -1 },
+		{ "5 %", -1 },
+		{ "five", -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint32_t ppm = 77;
+
+		ROW("'%s'", rows[i].text);
+		CHECK_EQ(tool_percent(rows[i].text, &ppm), rows[i].ppm >= 0);
+		CHECK_EQ(ppm, rows[i].ppm >= 0 ? rows[i].ppm : 77);
+	}
+}
