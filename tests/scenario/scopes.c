@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TREES	      5
 #define DEPTH_MAX     4
-#define TRANSFERS_MAX 256
+#define TRANSFERS_MAX 1024
 #define PROMPT_NS     (SOQ_MS / 4) /* "at once": some rounds of the scheduler */
 
 /* A transfer's two sides; its key is its place in the table. */
@@ -386,7 +387,8 @@ static int near_main(void *arg)
 	if (rc < 0)
 		return rc;
 	soq_sleep(10 * SOQ_MS);
-	node_main(&root);
+	for (unsigned i = 0; i < TREES; i++)
+		node_main(&root);
 	soq_event_free(world.event);
 	soq_server_stop(world.server);
 	return 0;
@@ -411,7 +413,7 @@ static int build(struct soq_sim *sim, void *arg)
 {
 	/* Not paused: a call of a paused program cannot be in time. */
 	static const struct soq_sim_chaos chaos = {
-		.until_ns = 2 * SOQ_S,
+		.until_ns = 5 * SOQ_S,
 		.partitions_max = 3,
 		.link_changes_max = 2,
 		.drifts_max = 1,
