@@ -146,7 +146,10 @@ static char *label_of(struct soq__sim_diagram *d, const struct soq__sim_packet *
 	}
 	if (!p->to)
 		add(buf, " to %s", soq__sim_addr_text(dst, &p->dst));
-	if (p->marks)
+	/* That a packet is a duplicate says enough: its original has the rest. */
+	if (p->marks & SOQ__SIM_IS_DUPLICATE)
+		add(buf, " (duplicate)");
+	else if (p->marks)
 		add(buf, " (%s)", soq__sim_marks_text(marks, p->marks));
 	return copy_text(buf, sizeof buf);
 }

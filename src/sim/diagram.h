@@ -1,7 +1,8 @@
 /* diagram.h - what the files of the sequence diagram share.
  *
  *	diagram.c         what has been seen, as items
- *	diagram_layout.c  where each item is
+ *	diagram_layout.c  at which height each item is
+ *	diagram_column.c  and where across
  *	diagram_span.c    how long partitions, crashes and pauses last
  *	diagram_label.c   where the labels of arrows find room
  *	diagram_draw.c    all that as SVG
@@ -25,9 +26,12 @@ enum {
 enum {
 	SOQ__SIM_HEADER_HEIGHT = 20, /* and a line an address */
 	SOQ__SIM_LINE_HEIGHT = 14,
+	SOQ__SIM_MARGIN = 24,
 	SOQ__SIM_LOOP_WIDTH = 40, /* of a packet from a host to itself */
 	SOQ__SIM_ADDRESSES_SHOWN = 2,
 };
+
+#define SOQ__SIM_LOST_PERCENT 55 /* of its way, where a lost packet's arrow ends */
 
 enum soq__sim_item_kind {
 	SOQ__SIM_ITEM_PACKET,
@@ -57,6 +61,8 @@ struct soq__sim_item {
 	/* The layout's: pixels. */
 	int y, end_y;
 	unsigned lines; /* a note's */
+	int x;		/* of its middle */
+	int width;	/* of a note's lines, at most */
 };
 
 struct soq__sim_column {
@@ -66,6 +72,8 @@ struct soq__sim_column {
 	int gap;    /* to the next one; of the last, to the margin */
 	int last_y; /* of what has been laid out so far */
 	bool last_sends;
+	int64_t last_ns;
+	int note_y; /* of its last note */
 };
 
 /* A silence that has been cut short. */
@@ -124,9 +132,20 @@ static inline bool soq__sim_item_arrives(const struct soq__sim_item *item)
 		(item->fate == SOQ__SIM_ARRIVES || item->fate == SOQ__SIM_HOST_DOWN);
 }
 
+static inline int soq__sim_larger(int a, int b)
+{
+	return a > b ? a : b;
+}
+
 /* Find a place for everything. */
 void soq__sim_diagram_lay_out(struct soq__sim_diagram *d);
 void soq__sim_diagram_layout_done(struct soq__sim_diagram *d);
+
+/* Parts of that. Columns: by the labels between them; and again, when heights are known, so
+ * that arrows are not too steep. */
+void soq__sim_diagram_lay_out_columns(struct soq__sim_diagram *d);
+void soq__sim_diagram_ease_slopes(struct soq__sim_diagram *d);
+void soq__sim_diagram_place_notes(struct soq__sim_diagram *d);
 void soq__sim_diagram_lay_out_spans(struct soq__sim_diagram *d);
 
 /* A packet's arrow, in hundredths. */
@@ -135,6 +154,15 @@ struct soq__sim_arrow {
 };
 struct soq__sim_arrow soq__sim_diagram_arrow(
 	const struct soq__sim_diagram *d, const struct soq__sim_item *item);
+/* An arrow as a box without height, so that words can meet it. */
+static inline struct soq__sim_box soq__sim_diagram_line_box(const struct soq__sim_arrow *a)
+{
+	int64_t dx = a->end_x - a->x, dy = a->end_y - a->y;
+
+	return (struct soq__sim_box){ (a->x + a->end_x) / 2, (a->y + a->end_y) / 2,
+		soq__sim_distance(dx, dy) / 2, 0, soq__sim_direction(dx, dy) };
+}
+
 int soq__sim_diagram_header_width(const struct soq_sim_host *host);
 /* An address as it stands in the header, of the first ones; "" when there are fewer. */
 const char *soq__sim_diagram_address(
@@ -143,8 +171,7 @@ const char *soq__sim_diagram_address(
 int soq__sim_diagram_note_width(
 	const struct soq__sim_diagram *d, const struct soq__sim_item *item);
 /* What a note covers, in hundredths. */
-struct soq__sim_box soq__sim_diagram_note_box(
-	const struct soq__sim_diagram *d, const struct soq__sim_item *item);
+struct soq__sim_box soq__sim_diagram_note_box(const struct soq__sim_item *item);
 
 /* Why a packet is lost, in as few words as there is room for; "" when it is not. */
 const char *soq__sim_diagram_reason(const struct soq__sim_item *item);

@@ -52,6 +52,7 @@ static const char style[] =
 	".why { font-size: 11px; font-style: italic; fill: #cf222e; }\n"
 	".note { fill: #59636e; font-style: italic; }\n"
 	".fault { fill: #953800; }\n"
+	".veil { fill: #ffffff; fill-opacity: 0.8; }\n"
 	".faultbox { fill: #fff1e5; stroke: #bc4c00; }\n"
 	".band { fill: #fb8f44; fill-opacity: 0.2; }\n"
 	".hatch { stroke: #bc4c00; stroke-opacity: 0.4; stroke-width: 1; }\n"
@@ -66,6 +67,7 @@ static const char style[] =
 	".err, .x, .crash { stroke: #ff7b72; } .why, .herr { fill: #ff7b72; }\n"
 	".hctl { fill: #c9d1d9; } .hdat { fill: #79c0ff; } .hudp { fill: #7ee787; }\n"
 	".fault { fill: #ffb77c; } .faultbox { fill: #2c1a0e; stroke: #db6d28; }\n"
+	".veil { fill: #0d1117; }\n"
 	".hatch { stroke: #ffa657; } .paused { fill: #9198a1; }\n"
 	"}\n"
 	"</style>\n"
@@ -301,13 +303,13 @@ static void put_arrow(const struct soq__sim_diagram *d, const struct soq__sim_it
 		put_cross(d->file, "x", (int)(a.end_x / UNIT), (int)(a.end_y / UNIT));
 }
 
-static void put_note_text(FILE *out, const struct soq__sim_item *item, int width, int x)
+static void put_note_text(FILE *out, const struct soq__sim_item *item, int x)
 {
 	const char *rest = item->label;
 	int y = item->y;
 
 	while (*rest) {
-		size_t len = soq__sim_svg_fit(rest, SOQ__SIM_LABEL_PX, width);
+		size_t len = soq__sim_svg_fit(rest, SOQ__SIM_LABEL_PX, item->width);
 
 		y += SOQ__SIM_LINE_HEIGHT;
 		fprintf(out, "<text class=\"%s%s\" x=\"%d\" y=\"%d\">",
@@ -322,14 +324,13 @@ static void put_note_text(FILE *out, const struct soq__sim_item *item, int width
 
 static void put_note(const struct soq__sim_diagram *d, const struct soq__sim_item *item)
 {
-	struct soq__sim_box box = soq__sim_diagram_note_box(d, item);
+	struct soq__sim_box box = soq__sim_diagram_note_box(item);
 	int x = (int)(box.x / UNIT), half = (int)(box.half_width / UNIT);
 
-	if (item->fault)
-		put_box(d->file, "faultbox", x - half, item->y, 2 * half,
-			item->end_y - item->y);
-	put_note_text(d->file, item, soq__sim_diagram_note_width(d, item),
-		item->from == SOQ__SIM_NOBODY ? x : x - half + NOTE_INDENT);
+	put_box(d->file, item->fault ? "faultbox" : "veil", x - half, item->y, 2 * half,
+		item->end_y - item->y);
+	put_note_text(
+		d->file, item, item->from == SOQ__SIM_NOBODY ? x : x - half + NOTE_INDENT);
 }
 
 static void put_words(const struct soq__sim_diagram *d)

@@ -22,7 +22,15 @@ enum {
 };
 
 /* What it costs to lie on something, or beyond the arrow's ends. */
-enum { ON_WORDS = 12, ON_ARROW = 4, ON_LIFELINE = 2, BEYOND = 6, BELOW = 3, MOVED = 1 };
+enum {
+	ON_WORDS = 12,
+	ON_REASON = 24, /* which does not move */
+	ON_ARROW = 4,
+	ON_LIFELINE = 2,
+	BEYOND = 6,
+	BELOW = 3,
+	MOVED = 1
+};
 
 const char *soq__sim_diagram_reason(const struct soq__sim_item *item)
 {
@@ -45,15 +53,6 @@ static struct soq__sim_box text_box(int64_t x, int64_t y, const char *text, int 
 {
 	return (struct soq__sim_box){ x, y, soq__sim_svg_width(text, font_px) * UNIT / 2,
 		HALF_HEIGHT * UNIT, { SOQ__SIM_SVG_ONE, 0 } };
-}
-
-/* The arrow's line as a box without height, so that words can meet it. */
-static struct soq__sim_box line_box(const struct soq__sim_arrow *a)
-{
-	int64_t dx = a->end_x - a->x, dy = a->end_y - a->y;
-
-	return (struct soq__sim_box){ (a->x + a->end_x) / 2, (a->y + a->end_y) / 2,
-		soq__sim_distance(dx, dy) / 2, 0, soq__sim_direction(dx, dy) };
 }
 
 /* Beyond the cross of a packet that is lost under way; under the arrow of one that comes to a
@@ -118,7 +117,7 @@ static int cost_of(const struct soq__sim_diagram *d, const struct soq__sim_box *
 	if (item->kind == SOQ__SIM_ITEM_NOTE)
 		return cost;
 	arrow = soq__sim_diagram_arrow(d, item);
-	line = line_box(&arrow);
+	line = soq__sim_diagram_line_box(&arrow);
 	return cost + (soq__sim_boxes_meet(label, &line) ? ON_ARROW : 0);
 }
 
@@ -135,7 +134,7 @@ static int cost_at(const struct soq__sim_diagram *d, const struct soq__sim_box *
 			cost += cost_of(d, boxes, label, i);
 		if (*soq__sim_diagram_reason(&d->items[i]) &&
 			soq__sim_boxes_meet(label, &boxes[d->item_count + i]))
-			cost += ON_WORDS;
+			cost += ON_REASON;
 	}
 	for (size_t i = 0; i < d->column_count; i++) {
 		if (llabs(d->columns[i].x * UNIT - label->x) < label->half_width)
@@ -147,11 +146,11 @@ static int cost_at(const struct soq__sim_diagram *d, const struct soq__sim_box *
 static struct soq__sim_box best_label(
 	const struct soq__sim_diagram *d, const struct soq__sim_box *boxes, size_t self)
 {
-	static const int64_t percents[] = { 50, 45, 55, 40, 60, 35, 65, 30, 70, 25, 75, 20,
-		80 };
+	static const int64_t percents[] = { 50, 45, 55, 40, 60, 35, 65, 30, 70, 25, 75, 20, 80,
+		15, 85 };
 	const struct soq__sim_item *item = &d->items[self];
 	struct soq__sim_arrow arrow = soq__sim_diagram_arrow(d, item);
-	int64_t length = line_box(&arrow).half_width * 2;
+	int64_t length = soq__sim_diagram_line_box(&arrow).half_width * 2;
 	struct soq__sim_box best = { 0 };
 	int least = INT_MAX;
 
@@ -201,7 +200,7 @@ struct soq__sim_box *soq__sim_diagram_labels(const struct soq__sim_diagram *d)
 		if (*soq__sim_diagram_reason(&d->items[i]))
 			boxes[d->item_count + i] = reason_box(d, &d->items[i]);
 		if (d->items[i].kind == SOQ__SIM_ITEM_NOTE)
-			boxes[i] = soq__sim_diagram_note_box(d, &d->items[i]);
+			boxes[i] = soq__sim_diagram_note_box(&d->items[i]);
 	}
 	for (int pass = 0; pass < PASSES; pass++)
 		place_labels(d, boxes);
