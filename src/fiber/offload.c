@@ -198,22 +198,27 @@ static int offload(struct soq__worker *w, const struct job *what, bool *ret_mine
 	return rc;
 }
 
+/* Until an instant, whatever else comes. A shield would keep the alarm away too. */
+static void sleep_out(struct soq__worker *w, int64_t until_ns)
+{
+	while (w->engine->type->now(w->engine) < until_ns)
+		soq__suspend(w, until_ns);
+}
+
 /* Without threads, in virtual time: work waits, runs at once, and its result takes its time.
  * Given up before it runs it does not run; given up later it is left behind, or awaited. */
 static int offload_simulated(struct soq__worker *w, const struct job *what)
 {
 	int64_t (*delay)(struct soq__engine * e) = w->engine->type->offload_delay;
-	struct soq__fiber *f = w->current;
-	bool shielded = f->shielded;
 	int rc = soq_sleep(delay(w->engine));
 
 	if (rc < 0)
 		return rc;
 	what->fn(what->arg);
-	f->shielded |= !what->abandoned;
-	rc = soq_sleep(delay(w->engine));
-	f->shielded = shielded;
-	return rc;
+	if (what->abandoned)
+		return soq_sleep(delay(w->engine));
+	sleep_out(w, soq__after(soq_now(), delay(w->engine)));
+	return 0;
 }
 
 int soq__offload(void (*fn)(void *), void *arg, void (*abandoned)(void *))
