@@ -322,7 +322,7 @@ struct soq_sim_sweep_result {
 	uint64_t divergences;	/* seeds whose second run was not the first */
 	uint64_t uncovered;	/* SOQ_SOMETIMES that was reached and never held */
 	uint64_t first_failure; /* a seed, if failures > 0 */
-	uint64_t events;
+	uint64_t events; /* of all runs, the second ones included; so, too, the next */
 	int64_t simulated_ns;
 	int64_t elapsed_ns; /* of real time */
 };

@@ -181,8 +181,10 @@ static void judge_run(struct sweep *s, uint64_t seed, const struct run *r)
 	bool failed = !soq__sim_passed(s->opt, o);
 
 	s->result->seeds++;
-	s->result->events += o->events;
-	s->result->simulated_ns += o->simulated_ns;
+	for (unsigned i = 0; i < s->passes; i++) {
+		s->result->events += r->outcomes[i].events;
+		s->result->simulated_ns += r->outcomes[i].simulated_ns;
+	}
 	add_coverage(s, o);
 	if (!failed)
 		s->passing = o->verdict;
