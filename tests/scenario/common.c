@@ -2,6 +2,7 @@
 #include "scenario/scenario.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* splitmix64. */
 uint64_t scenario_draw(uint64_t *state)
@@ -18,28 +19,43 @@ uint64_t scenario_below(uint64_t *state, uint64_t below)
 	return (uint64_t)(((unsigned __int128)scenario_draw(state) * below) >> 64);
 }
 
-unsigned char scenario_byte(uint64_t key, uint64_t offset)
+/* Eight bytes at a time: the word at an index of a transfer. */
+static uint64_t word_at(uint64_t key, uint64_t index)
 {
-	uint64_t z = (key + 1) * UINT64_C(0x9e3779b97f4a7c15) + offset;
+	uint64_t z = (key + 1) * UINT64_C(0x9e3779b97f4a7c15) + index;
 
-	return (unsigned char)((z ^ z >> 29) * UINT64_C(0xbf58476d1ce4e5b9) >> 56);
+	return (z ^ z >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+/* Bytes from an offset up to the end of its word. @return how many */
+static size_t next_bytes(uint64_t key, uint64_t offset, size_t len, unsigned char ret[8])
+{
+	uint64_t word = word_at(key, offset / 8);
+	size_t skip = offset % 8, n = 8 - skip < len ? 8 - skip : len;
+
+	memcpy(ret, (unsigned char *)&word + skip, n);
+	return n;
 }
 
 void scenario_fill(uint64_t key, uint64_t offset, void *buf, size_t len)
 {
-	unsigned char *p = buf;
+	unsigned char bytes[8];
 
-	for (size_t i = 0; i < len; i++)
-		p[i] = scenario_byte(key, offset + i);
+	for (size_t n, at = 0; at < len; at += n) {
+		n = next_bytes(key, offset + at, len - at, bytes);
+		memcpy((char *)buf + at, bytes, n);
+	}
 }
 
 bool scenario_matches(uint64_t key, uint64_t offset, const void *buf, size_t len)
 {
-	const unsigned char *p = buf;
+	unsigned char bytes[8];
 
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != scenario_byte(key, offset + i))
+	for (size_t n, at = 0; at < len; at += n) {
+		n = next_bytes(key, offset + at, len - at, bytes);
+		if (memcmp((const char *)buf + at, bytes, n) != 0)
 			return false;
+	}
 	return true;
 }
 

@@ -32,8 +32,7 @@ uint64_t scenario_draw(uint64_t *state);
 /* From 0 to @below - 1. */
 uint64_t scenario_below(uint64_t *state, uint64_t below);
 
-/* The byte at an offset of what a transfer called @key sends. */
-unsigned char scenario_byte(uint64_t key, uint64_t offset);
+/* The bytes from an offset on of what a transfer called @key sends. */
 void scenario_fill(uint64_t key, uint64_t offset, void *buf, size_t len);
 /* Whether these are the bytes. */
 bool scenario_matches(uint64_t key, uint64_t offset, const void *buf, size_t len);
