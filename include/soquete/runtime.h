@@ -13,7 +13,8 @@ SOQ_API const char *soq_version(void);
  * Choose the engine of the threads that have not used soquete yet, in the whole process.
  * The environment variable SOQUETE_ENGINE chooses at start-up.
  *
- * @name  "auto" (io_uring if the kernel grants it, else epoll), "uring" or "epoll"
+ * @name  "auto" (io_uring if the kernel grants it, else epoll), "uring", "epoll", or "sim":
+ *        a simulated world with one host for each thread (see sim.h)
  * @return 0; -EINVAL for another name, -ENOSYS or what the kernel said for an engine
  *         that cannot be had here; soq_last_error() says why
  */
@@ -33,7 +34,7 @@ SOQ_API int soq_engine_list(size_t index, const char **ret_name, const char **re
 /**
  * Release what the calling thread's engine and scheduler hold. Optional: it happens at a
  * thread's end by itself. No other fiber of the thread may exist.
- * @return 0; -EBUSY
+ * @return 0; -EBUSY, also in a simulated program, which ends by returning
  */
 SOQ_API int soq_thread_end(void);
 

@@ -173,7 +173,8 @@ int soq__worker_end(void)
 
 	if (!w)
 		return 0;
-	if (w->fiber_count > 0)
+	/* A simulated program's worker is not the thread's to end. */
+	if (w->fiber_count > 0 || w != pthread_getspecific(end_key))
 		return -EBUSY;
 	pthread_setspecific(end_key, NULL);
 	self = NULL;
