@@ -93,7 +93,8 @@ static bool is_idle(const struct soq__sim_conn *c)
 	const struct soq__sim_flow *f = c->flow;
 
 	return f->tx.count == 0 && f->rx.count == 0 && f->held_count == 0 &&
-		f->snd_max == c->snd_una && f->ack_ns == SOQ_NEVER && f->quiet_ns == SOQ_NEVER;
+		f->snd_max == c->snd_una && f->ack_ns == SOQ_NEVER && f->quiet_ns == SOQ_NEVER &&
+		!soq__sim_tcp_has_unsent(c);
 }
 
 void soq__sim_conn_settle(struct soq__sim_conn *c)
