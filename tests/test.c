@@ -217,23 +217,8 @@ void test_may_keep_fds(void)
 	may_keep_fds = true;
 }
 
-/* Fail the case if it leaves a descriptor of its simulated host open. */
-static void check_simulated_fds(void)
-{
-	struct soq_sim_census census;
-
-	if (may_keep_fds || !soq_sim_here || !soq_sim_here())
-		return;
-	soq_sim_census(soq_sim_here(), &census);
-	if (census.descriptors > 0 || census.leaked > 0)
-		test__fail(__FILE__, __LINE__,
-			"leaves %u simulated descriptors open; programs that ended left %u",
-			census.descriptors, census.leaked);
-}
-
 __attribute__((weak)) void test_teardown(void)
 {
-	check_simulated_fds();
 	if (soq_thread_end)
 		CHECK_OK(soq_thread_end());
 }
@@ -438,6 +423,20 @@ static void check_fds(void)
 	end_with(FAILED, reason);
 }
 
+/* Fail the case if it leaves a descriptor of its simulated host open. */
+static void check_simulated_fds(void)
+{
+	struct soq_sim_census census;
+
+	if (may_keep_fds || !soq_sim_here || !soq_sim_here())
+		return;
+	soq_sim_census(soq_sim_here(), &census);
+	if (census.descriptors > 0 || census.leaked > 0)
+		test__fail(__FILE__, __LINE__,
+			"leaves %u simulated descriptors open; programs that ended left %u",
+			census.descriptors, census.leaked);
+}
+
 /* The child. */
 
 static _Noreturn void run_child(const struct run *run, struct report *shared, int output_fd)
@@ -466,6 +465,7 @@ static _Noreturn void run_child(const struct run *run, struct report *shared, in
 
 	list_fds(&fds_before);
 	run->c->body();
+	check_simulated_fds();
 	test_teardown();
 	check_fds();
 	if (!__atomic_exchange_n(&report->is_claimed, 1, __ATOMIC_ACQ_REL))

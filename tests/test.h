@@ -91,9 +91,8 @@ void test_may_keep_fds(void);
 #define TEST_MAY_KEEP_FDS() test_may_keep_fds()
 
 /**
- * What to release before descriptors are counted. The harness's own counts those of the
- * thread's simulated host, if it has one, and ends the library's state of the case's thread,
- * where it is linked; a test file may define another.
+ * What to release before descriptors are counted. The harness's own ends the library's
+ * state of the case's thread, where it is linked; a test file may define another.
  */
 void test_teardown(void);
 

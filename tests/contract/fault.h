@@ -141,6 +141,17 @@ static inline unsigned fault__open_fds(void)
 	return count;
 }
 
+/* The thread's host, if it is simulated, has no descriptor open any more. */
+static inline void fault__check_simulated(void)
+{
+	struct soq_sim_census census;
+
+	if (!soq_sim_here())
+		return;
+	soq_sim_census(soq_sim_here(), &census);
+	CHECK_EQ(census.descriptors, 0);
+}
+
 /* One attempt, in a thread of its own: what the thread's worker opens is closed with it. */
 static inline void *fault__attempt(void *arg)
 {
@@ -149,6 +160,7 @@ static inline void *fault__attempt(void *arg)
 	fault__begin();
 	fault.rc = body();
 	CHECK_EQ(soq__worker()->fiber_count, 0);
+	fault__check_simulated();
 	soq__worker()->engine->type = fault.own;
 	return NULL;
 }

@@ -21,7 +21,8 @@ struct world {
 	struct soq_mutex *mutex; /* held by main */
 	struct soq_event *event; /* never set */
 	struct soq_queue *empty, *filled;
-	int fds[2]; /* an empty pipe */
+	int descriptor;		 /* of a stream from which nothing can be received either */
+	struct soq_stream *peer; /* of that one */
 	int file;
 	char buf[64];
 	struct soq_addr addr;
@@ -48,6 +49,7 @@ static void fill(struct world *w)
 
 static void world_open(struct world *w)
 {
+	struct soq_stream *pair[2];
 	struct soq_addr addr;
 
 	memset(w, 0, sizeof *w);
@@ -64,7 +66,9 @@ static void world_open(struct world *w)
 	CHECK_OK(soq_queue_new(&w->empty, 1));
 	CHECK_OK(soq_queue_new(&w->filled, 1));
 	CHECK_OK(soq_queue_put(w->filled, w));
-	CHECK_EQ(pipe2(w->fds, O_CLOEXEC), 0);
+	CHECK_OK(soq_pair(pair));
+	w->descriptor = (int)CHECK_OK(soq_detach(pair[0]));
+	w->peer = pair[1];
 	w->file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	CHECK(w->file >= 0);
 	fill(w);
@@ -77,8 +81,9 @@ static void world_close(struct world *w)
 		soq_close(w->full[i]);
 		soq_dgram_close(w->quiet[i]);
 		soq_dgram_close(w->clogged[i]);
-		close(w->fds[i]);
 	}
+	descriptor_close(w->descriptor);
+	soq_close(w->peer);
 	soq_listener_close(w->listener);
 	CHECK_OK(soq_mutex_unlock(w->mutex));
 	soq_mutex_free(w->mutex);
@@ -150,7 +155,7 @@ static int64_t do_send_file(struct world *w)
 
 static int64_t do_send_fd(struct world *w)
 {
-	return soq_send_fd(w->full[0], w->file);
+	return soq_send_fd(w->full[0], w->descriptor);
 }
 
 static int64_t do_accept(struct world *w)
@@ -211,7 +216,7 @@ static int64_t do_queue_get(struct world *w)
 
 static int64_t do_wait_fd(struct world *w)
 {
-	return soq_wait_fd(w->fds[0], POLLIN);
+	return soq_wait_fd(w->descriptor, POLLIN);
 }
 
 static int64_t do_wait_signal(struct world *w)
@@ -352,23 +357,41 @@ CONTRACT(fiber_call_after_cancellation)
 	world_close(&w);
 }
 
+/* Make a call that a deadline ends. @return the deadline */
+static int64_t call_until_deadline(const struct call *call, struct world *w)
+{
+	int64_t at_ns = soq_now() + 2 * SOQ_MS;
+	struct soq_scope *scope;
+	struct attempt a;
+
+	ROW("%s", call->name);
+	soq_deadline(at_ns);
+	scope = begin(&a, call, w);
+	soq_deadline_restore(SOQ_NEVER);
+	end(scope, &a, -ETIMEDOUT);
+	return at_ns;
+}
+
 CONTRACT(fiber_call_until_deadline)
 {
 	struct world w;
-	struct attempt a;
-	struct soq_scope *scope;
 	int64_t at_ns;
 
 	world_open(&w);
 	for (size_t i = 0; i < CALLS && !calls[i].ends_at_once; i++) {
-		ROW("%s", calls[i].name);
-		at_ns = soq_now() + 2 * SOQ_MS;
-		soq_deadline(at_ns);
-		scope = begin(&a, &calls[i], &w);
-		soq_deadline_restore(SOQ_NEVER);
-		end(scope, &a, -ETIMEDOUT);
+		at_ns = call_until_deadline(&calls[i], &w);
 		CHECK(soq_now() >= at_ns);
 	}
+	world_close(&w);
+}
+
+SIM(fiber_call_ends_at_its_deadline)
+{
+	struct world w;
+
+	world_open(&w);
+	for (size_t i = 0; i < CALLS && !calls[i].ends_at_once; i++)
+		check_punctual(call_until_deadline(&calls[i], &w), 2);
 	world_close(&w);
 }
 
@@ -426,6 +449,7 @@ CONTRACT(fiber_poll_only)
 {
 	struct world w;
 	struct soq_stream *s, *peer;
+	int rc;
 
 	world_open(&w);
 	soq_set_recv_timeout(w.silent[0], 0);
@@ -447,7 +471,9 @@ CONTRACT(fiber_poll_only)
 	CHECK_EQ(do_recvfrom(&w), 3);
 	CHECK_ERR(do_recvfrom(&w), -ETIMEDOUT);
 	CHECK_OK(soq_connect(&peer, w.endpoint));
-	CHECK_OK(soq_accept(&s, w.listener));
+	while ((rc = soq_accept(&s, w.listener)) == -ETIMEDOUT) /* it may be on its way */
+		CHECK_OK(soq_yield());
+	CHECK_OK(rc);
 	CHECK_ERR(do_accept(&w), -ETIMEDOUT);
 	soq_close(s);
 	soq_close(peer);
@@ -535,7 +561,8 @@ static void send_flow(void *arg)
 		CHECK_EQ(soq_send(f->pair[0], block, len), len);
 		at += (unsigned)len;
 		if (draw(&seed) % 4 == 0)
-			CHECK_OK(soq_sleep((int64_t)(draw(&seed) % (100 * SOQ_US))));
+			for (uint64_t n = draw(&seed) % 8; n > 0; n--)
+				CHECK_OK(soq_yield());
 	}
 	CHECK_OK(soq_shutdown(f->pair[0]));
 }

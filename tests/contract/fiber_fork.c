@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define FORKS "processes cannot share a simulated world"
+
 struct echo {
 	struct soq_stream *pair[2];
 	int rounds;
@@ -62,31 +64,32 @@ static void use_all(void)
 {
 	struct soq_scope *scope = scope_open();
 	struct echo e = { { NULL }, 0 };
-	struct soq_event *event = event_new();
 
 	CHECK_OK(soq_pair(e.pair));
 	CHECK_OK(soq_spawn(scope, echo, &e));
 	for (int i = 0; i < 10; i++)
 		echo_once(&e);
-	CHECK_OK(soq_sleep(SOQ_MS));
 	offload_one();
-	soq_deadline(soq_now() + SOQ_MS);
-	CHECK_ERR(soq_event_wait(event), -ETIMEDOUT);
-	soq_deadline_restore(SOQ_NEVER);
+	await_alarm(SOQ_MS);
 	soq_scope_close(scope);
 	CHECK_EQ(e.rounds, 10);
 	soq_close(e.pair[0]);
 	soq_close(e.pair[1]);
-	soq_event_free(event);
 }
 
-/* A fiber of the parent that wakes often; in the child it must never. */
+/* A fiber of the parent that alarms wake often; in the child it must never be. */
 static void tick(void *arg)
 {
 	pid_t parent = getpid();
+	int64_t former;
+	int rc;
 
-	while (soq_sleep(50 * SOQ_US) == 0)
+	do {
+		former = soq_deadline(soq_now() + 50 * SOQ_US);
+		rc = soq_event_wait(arg);
+		soq_deadline_restore(former);
 		CHECK_EQ(getpid(), parent);
+	} while (rc == -ETIMEDOUT);
 }
 
 /* Fork; @child runs in the child, which then ends. @return its process */
@@ -110,7 +113,7 @@ static void reap(pid_t pid)
 	CHECK_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 7);
 }
 
-CONTRACT(fiber_fork_while_others_wait)
+CONTRACT_KERNEL(fiber_fork_while_others_wait, FORKS)
 {
 	struct soq_scope *scope = scope_open(), *ticks = scope_open();
 	struct soq_event *event = event_new();
@@ -122,7 +125,7 @@ CONTRACT(fiber_fork_while_others_wait)
 		CHECK_OK(soq_pair(e[i].pair));
 		CHECK_OK(soq_spawn(scope, echo, &e[i]));
 	}
-	CHECK_OK(soq_spawn(ticks, tick, NULL));
+	CHECK_OK(soq_spawn(ticks, tick, event));
 	CHECK_OK(soq_spawn(scope, wait_for_event, event));
 	for (int round = 0; round < 5; round++) {
 		ROW("round %d", round);
@@ -155,7 +158,7 @@ static void fork_in_fiber(void *arg)
 	CHECK_OK(soq_yield());
 }
 
-CONTRACT(fiber_fork_in_a_fiber)
+CONTRACT_KERNEL(fiber_fork_in_a_fiber, FORKS)
 {
 	struct soq_scope *scope = scope_open();
 	struct soq_event *event = event_new();
@@ -181,15 +184,17 @@ static void use_and_end(void)
 	CHECK_OK(soq_thread_end());
 }
 
-CONTRACT(fiber_fork_then_end_thread)
+CONTRACT_KERNEL(fiber_fork_then_end_thread, FORKS)
 {
 	struct soq_scope *scope = scope_open();
+	struct soq_event *event = event_new();
 
-	CHECK_OK(soq_spawn(scope, tick, NULL));
-	CHECK_OK(soq_sleep(1));
+	CHECK_OK(soq_spawn(scope, tick, event));
+	CHECK_OK(soq_yield());
 	reap(fork_and(use_and_end));
 	CHECK_ERR(soq_thread_end(), -EBUSY);
 	soq_scope_close(scope);
+	soq_event_free(event);
 }
 
 /* A child of a child, from within a fiber of the child. */
@@ -204,7 +209,7 @@ static void fork_again(void)
 	soq_scope_close(scope);
 }
 
-CONTRACT(fiber_fork_in_the_child)
+CONTRACT_KERNEL(fiber_fork_in_the_child, FORKS)
 {
 	use_all();
 	reap(fork_and(fork_again));
@@ -223,7 +228,7 @@ static void send_inherited(void)
 	soq_close(s);
 }
 
-CONTRACT(fiber_fork_inherited_stream)
+CONTRACT_KERNEL(fiber_fork_inherited_stream, FORKS)
 {
 	struct soq_stream *pair[2];
 	char buf[14];

@@ -7,11 +7,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define POOL 8 /* threads at most */
+#define POOL	8 /* threads at most */
+#define THREADS "a simulated host has no threads, and so no pool of them"
 
 /* A function that stays in the pool until it is let go. */
 struct gate {
-	sem_t entered, leave;
+	sem_t entered, leave, left;
 	_Atomic int begun, ended;
 };
 
@@ -19,6 +20,7 @@ static void gate_init(struct gate *g)
 {
 	CHECK_EQ(sem_init(&g->entered, 0, 0), 0);
 	CHECK_EQ(sem_init(&g->leave, 0, 0), 0);
+	CHECK_EQ(sem_init(&g->left, 0, 0), 0);
 	atomic_init(&g->begun, 0);
 	atomic_init(&g->ended, 0);
 }
@@ -37,6 +39,7 @@ static void pass_gate(void *arg)
 	sem_post(&g->entered);
 	sem_await(&g->leave);
 	atomic_fetch_add(&g->ended, 1);
+	sem_post(&g->left);
 }
 
 struct caller {
@@ -59,7 +62,7 @@ static void store_thread(void *arg)
 	*(pthread_t *)arg = pthread_self();
 }
 
-CONTRACT(fiber_offload_result)
+CONTRACT_KERNEL(fiber_offload_to_another_thread, THREADS)
 {
 	pthread_t thread = pthread_self();
 
@@ -82,6 +85,8 @@ CONTRACT(fiber_offload_many)
 	struct soq_scope *scope = scope_open();
 	_Atomic int runs = 0;
 
+	CHECK_OK(soq_offload(increment, (void *)&runs));
+	CHECK_EQ(atomic_exchange(&runs, 0), 1);
 	CHECK(callers);
 	for (unsigned i = 0; i < count; i++) {
 		callers[i] = (struct caller){ increment, (void *)&runs, 1, false };
@@ -96,9 +101,9 @@ CONTRACT(fiber_offload_many)
 }
 
 /* With the pool taken, what has not begun is taken back. */
-CONTRACT(fiber_offload_given_up_before_it_begins)
+CONTRACT_KERNEL(fiber_offload_given_up_before_it_begins, THREADS)
 {
-	struct soq_scope *scope = scope_open(), *late = scope_open();
+	struct soq_scope *scope = scope_open(), *late = scope_open(), *timed = scope_open();
 	struct caller busy[POOL], cancelled, expired;
 	_Atomic int runs = 0;
 	struct gate gate;
@@ -118,10 +123,9 @@ CONTRACT(fiber_offload_given_up_before_it_begins)
 	CHECK_OK(soq_scope_wait(late));
 	CHECK_ERR(cancelled.rc, -ECANCELED);
 	soq_deadline(soq_now() + SOQ_MS);
-	CHECK_OK(soq_spawn(scope, call, &expired));
+	CHECK_OK(soq_spawn(timed, call, &expired));
 	soq_deadline_restore(SOQ_NEVER);
-	while (!expired.returned)
-		CHECK_OK(soq_sleep(100 * SOQ_US));
+	CHECK_OK(soq_scope_wait(timed));
 	CHECK_ERR(expired.rc, -ETIMEDOUT);
 	for (int i = 0; i < POOL; i++)
 		sem_post(&gate.leave);
@@ -132,10 +136,11 @@ CONTRACT(fiber_offload_given_up_before_it_begins)
 	CHECK_EQ(atomic_load(&runs), 1);
 	soq_scope_close(scope);
 	soq_scope_close(late);
+	soq_scope_close(timed);
 }
 
 /* What has begun is waited for, whatever the deadline, and its success is told. */
-CONTRACT(fiber_offload_given_up_while_it_runs)
+CONTRACT_KERNEL(fiber_offload_given_up_while_it_runs, THREADS)
 {
 	struct soq_scope *scope = scope_open();
 	struct caller expired, cancelled;
@@ -179,7 +184,15 @@ static void *offload_some(void *arg)
 	return NULL;
 }
 
-CONTRACT(fiber_offload_from_threads)
+/* At whatever moment it is given up: it has run, and that is told, or it never runs. */
+CONTRACT(fiber_offload_under_a_deadline)
+{
+	uint64_t seed = 5;
+
+	offload_some(&seed);
+}
+
+CONTRACT_KERNEL(fiber_offload_from_threads, THREADS)
 {
 	pthread_t threads[12]; /* more than the pool has */
 	uint64_t seeds[12];
@@ -221,10 +234,9 @@ static void let_resolvers_go(void)
 {
 	static int gone;
 
-	while (atomic_load(&resolver_gate.ended) < atomic_load(&resolver_gate.begun)) {
-		for (; gone < atomic_load(&resolver_gate.begun); gone++)
-			sem_post(&resolver_gate.leave);
-		CHECK_OK(soq_sleep(50 * SOQ_US));
+	for (; gone < atomic_load(&resolver_gate.begun); gone++) {
+		sem_post(&resolver_gate.leave);
+		sem_await(&resolver_gate.left);
 	}
 }
 
@@ -246,7 +258,7 @@ static void leave_lookups_behind(void)
 }
 
 /* Many, so that what leaked would be seen: a thread of the pool may still point to its last. */
-CONTRACT(fiber_offload_lookup_left_behind)
+CONTRACT_KERNEL(fiber_offload_lookup_left_behind, THREADS)
 {
 	static struct soq__engine_type slow;
 	struct soq__engine *e = soq__worker()->engine;

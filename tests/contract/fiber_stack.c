@@ -1,6 +1,7 @@
 /* fiber_stack.c - many fibers, deep ones, one that goes too deep, and one that never waits. */
 #include "fiber.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,41 +54,42 @@ CONTRACT(fiber_many)
 	soq_event_free(c.event);
 }
 
-/* Each sleeps until an instant of its own; they wake in the order of those. */
-struct dreamer {
+/* Each sleeps until an instant of its own; they wake in the order of those, at the earliest
+ * then, and no later than it takes to let the others of the same round run. */
+struct sleeper {
 	int64_t at_ns;
 	int64_t *latest;
 };
 
-static void dream(void *arg)
+static void sleep_in_order(void *arg)
 {
-	struct dreamer *d = arg;
+	struct sleeper *s = arg;
 
-	CHECK_OK(soq_sleep_until(d->at_ns));
-	CHECK(*d->latest <= d->at_ns);
-	*d->latest = d->at_ns;
+	CHECK_OK(soq_sleep_until(s->at_ns));
+	CHECK(*s->latest <= s->at_ns);
+	CHECK(soq_now() >= s->at_ns && soq_now() < s->at_ns + 10 * SOQ_US);
+	*s->latest = s->at_ns;
 }
 
-CONTRACT(fiber_many_sleep)
+SIM(fiber_many_sleep)
 {
 	unsigned count = test_scale(MANY / 2);
-	struct dreamer *dreamers = calloc(count, sizeof *dreamers);
+	struct sleeper *sleepers = calloc(count, sizeof *sleepers);
 	struct soq_scope *scope = scope_open();
 	int64_t latest = 0, base;
 	uint64_t seed = 7;
 
-	CHECK(dreamers);
-	/* All are asleep before the first is due, or those that come late find theirs past. */
-	base = soq_now();
+	CHECK(sleepers);
+	/* All are asleep before the first is due: one round takes no longer. */
+	base = soq_now() + SOQ_MS;
 	for (unsigned i = 0; i < count; i++) {
-		dreamers[i].at_ns = base + (int64_t)(draw(&seed) % (20 * SOQ_MS));
-		dreamers[i].latest = &latest;
+		sleepers[i].at_ns = base + (int64_t)(draw(&seed) % (20 * SOQ_MS));
+		sleepers[i].latest = &latest;
+		CHECK_OK(soq_spawn(scope, sleep_in_order, &sleepers[i]));
 	}
-	for (unsigned i = 0; i < count; i++)
-		CHECK_OK(soq_spawn(scope, dream, &dreamers[i]));
 	CHECK_OK(soq_scope_wait(scope));
 	soq_scope_close(scope);
-	free(dreamers);
+	free(sleepers);
 }
 
 /* @return the sum of 1..depth, by recursion with a frame of about 64 bytes or more */
@@ -248,7 +250,7 @@ static void busy_mutex(struct busy *b)
 
 static void busy_poll(struct busy *b)
 {
-	CHECK(soq_wait_fd(b->fd, 1 /* POLLIN */) > 0);
+	CHECK_EQ(soq_wait_fd(b->fd, POLLIN), POLLIN);
 }
 
 struct busy_case {
@@ -265,14 +267,14 @@ static void be_busy(void *arg)
 		c->step(c->busy);
 }
 
-/* One yields, the other sleeps: neither may be starved. */
+/* Neither may be starved: who yields, and whose deadline has come. */
 static void stop_later(void *arg)
 {
 	struct busy *b = arg;
 
 	for (int i = 0; i < 10; i++)
 		CHECK_OK(soq_yield());
-	CHECK_OK(soq_sleep(SOQ_MS));
+	await_alarm(SOQ_MS);
 	b->stop = true;
 }
 
@@ -287,11 +289,11 @@ CONTRACT(fiber_fair_to_others)
 		{ "descriptor", busy_poll, &b },
 	};
 	struct soq_scope *scope = scope_open();
-	int fds[2];
+	struct soq_stream *polled[2];
 
-	CHECK_EQ(pipe(fds), 0);
-	b.fd = fds[0];
-	CHECK_EQ(write(fds[1], "x", 1), 1);
+	CHECK_OK(soq_pair(polled));
+	CHECK_EQ(soq_send(polled[1], "x", 1), 1);
+	b.fd = (int)CHECK_OK(soq_detach(polled[0]));
 	CHECK_OK(soq_pair(b.pair));
 	CHECK_OK(soq_queue_new(&b.queue, 4));
 	CHECK_OK(soq_mutex_new(&b.mutex));
@@ -309,6 +311,6 @@ CONTRACT(fiber_fair_to_others)
 	soq_queue_free(b.queue);
 	soq_mutex_free(b.mutex);
 	soq_event_free(b.event);
-	close(fds[0]);
-	close(fds[1]);
+	descriptor_close(b.fd);
+	soq_close(polled[1]);
 }

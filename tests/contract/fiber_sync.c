@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define THREADS 4
+#define ALONE	"a simulated world belongs to one thread"
 
 /* ---- within a thread ---- */
 
@@ -231,7 +232,7 @@ CONTRACT(fiber_queue_close_wakes)
 	soq_queue_free(full);
 }
 
-/* ---- between threads ---- */
+/* ---- between many, within a thread and between threads ---- */
 
 struct market {
 	struct soq_queue *queue;
@@ -342,30 +343,52 @@ static void *trade(void *arg)
 	return NULL;
 }
 
-CONTRACT(fiber_sync_between_threads)
+static void market_open(struct market *m)
 {
-	struct market m = { .rounds = test_scale(300) };
-	pthread_t threads[THREADS];
+	*m = (struct market){ .rounds = test_scale(300) };
+	CHECK_OK(soq_queue_new(&m->queue, 7));
+	CHECK_OK(soq_mutex_new(&m->mutex));
+}
+
+/* What was put was got, or is still there; and the mutex is nobody's. */
+static void market_close(struct market *m)
+{
 	uint64_t left = 0;
 	void *item;
 
-	CHECK_OK(soq_queue_new(&m.queue, 7));
-	CHECK_OK(soq_mutex_new(&m.mutex));
+	soq_queue_close(m->queue);
+	while (soq_queue_get(m->queue, &item) == 0)
+		left += (uint64_t)(uintptr_t)item;
+	CHECK_EQ(atomic_load(&m->got) + left, atomic_load(&m->put));
+	CHECK_EQ(m->guarded, atomic_load(&m->locked));
+	CHECK(atomic_load(&m->put) > 0);
+	CHECK(atomic_load(&m->gave_up) > 0);
+	CHECK_OK(soq_mutex_trylock(m->mutex)); /* nobody was granted it and forgot */
+	CHECK_OK(soq_mutex_unlock(m->mutex));
+	soq_queue_free(m->queue);
+	soq_mutex_free(m->mutex);
+}
+
+CONTRACT(fiber_sync_between_fibers)
+{
+	struct market m;
+
+	market_open(&m);
+	trade(&m);
+	market_close(&m);
+}
+
+CONTRACT_KERNEL(fiber_sync_between_threads, ALONE)
+{
+	pthread_t threads[THREADS];
+	struct market m;
+
+	market_open(&m);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, trade, &m), 0);
 	for (int i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
-	soq_queue_close(m.queue);
-	while (soq_queue_get(m.queue, &item) == 0)
-		left += (uint64_t)(uintptr_t)item;
-	CHECK_EQ(atomic_load(&m.got) + left, atomic_load(&m.put));
-	CHECK_EQ(m.guarded, atomic_load(&m.locked));
-	CHECK(atomic_load(&m.put) > 0);
-	CHECK(atomic_load(&m.gave_up) > 0);
-	CHECK_OK(soq_mutex_trylock(m.mutex)); /* nobody was granted it and forgot */
-	CHECK_OK(soq_mutex_unlock(m.mutex));
-	soq_queue_free(m.queue);
-	soq_mutex_free(m.mutex);
+	market_close(&m);
 }
 
 /* A consumer that a full queue never makes wait still leaves its turn to others. */
@@ -376,13 +399,13 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-static void sleep_then_close(void *arg)
+static void close_in_time(void *arg)
 {
-	CHECK_OK(soq_sleep(SOQ_MS));
+	await_alarm(SOQ_MS);
 	soq_queue_close(arg);
 }
 
-CONTRACT(fiber_sync_is_fair_between_threads)
+CONTRACT_KERNEL(fiber_sync_is_fair_between_threads, ALONE)
 {
 	struct soq_scope *scope = scope_open();
 	struct soq_queue *q;
@@ -390,7 +413,7 @@ CONTRACT(fiber_sync_is_fair_between_threads)
 	void *item;
 
 	CHECK_OK(soq_queue_new(&q, 1000));
-	CHECK_OK(soq_spawn(scope, sleep_then_close, q));
+	CHECK_OK(soq_spawn(scope, close_in_time, q));
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, feed, q), 0);
 	while (soq_queue_get(q, &item) == 0)
@@ -414,7 +437,7 @@ static void *unlock_by_put(void *arg)
 	return NULL;
 }
 
-CONTRACT(fiber_sync_freed_by_the_woken)
+CONTRACT_KERNEL(fiber_sync_freed_by_the_woken, ALONE)
 {
 	pthread_t thread;
 	struct soq_queue *q;
@@ -443,7 +466,7 @@ static void *wait_and_end(void *arg)
 	return NULL;
 }
 
-CONTRACT(fiber_sync_waiter_ends)
+CONTRACT_KERNEL(fiber_sync_waiter_ends, ALONE)
 {
 	pthread_t threads[THREADS];
 

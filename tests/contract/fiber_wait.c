@@ -9,9 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-CONTRACT(fiber_wait_fd_kinds)
+CONTRACT_KERNEL(fiber_wait_fd_kinds, "files, pipes and their ends are the kernel's")
 {
-	struct soq_scope *scope = scope_open();
 	int fds[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), pair[2];
 	char block[4096] = { 0 };
 
@@ -36,18 +35,56 @@ CONTRACT(fiber_wait_fd_kinds)
 	CHECK_EQ(soq_wait_fd(pair[0], POLLIN) & (POLLIN | POLLHUP), POLLIN | POLLHUP);
 	close(pair[0]);
 	close(file);
-	soq_scope_close(scope);
+}
+
+/* A descriptor that can be waited for, and the stream that makes it readable. */
+struct wire {
+	int fd;
+	struct soq_stream *peer;
+};
+
+static struct wire wire_open(void)
+{
+	struct soq_stream *pair[2];
+
+	CHECK_OK(soq_pair(pair));
+	return (struct wire){ (int)CHECK_OK(soq_detach(pair[0])), pair[1] };
+}
+
+static void wire_close(const struct wire *wire)
+{
+	descriptor_close(wire->fd);
+	soq_close(wire->peer);
+}
+
+static void wire_make_readable(const struct wire *wire)
+{
+	CHECK_EQ(soq_send(wire->peer, "x", 1), 1);
+}
+
+CONTRACT(fiber_wait_fd_of_a_stream)
+{
+	struct wire wire = wire_open();
+
+	CHECK_EQ(soq_wait_fd(wire.fd, POLLOUT), POLLOUT);
+	CHECK_EQ(soq_wait_fd(wire.fd, POLLIN | POLLOUT), POLLOUT);
+	soq_deadline(soq_now() + SOQ_MS);
+	CHECK_ERR(soq_wait_fd(wire.fd, POLLIN), -ETIMEDOUT);
+	soq_deadline_restore(SOQ_NEVER);
+	wire_make_readable(&wire);
+	CHECK_EQ(soq_wait_fd(wire.fd, POLLIN), POLLIN);
+	CHECK_EQ(soq_wait_fd(wire.fd, POLLIN | POLLOUT), POLLIN | POLLOUT);
+	soq_close(wire.peer);
+	CHECK_EQ(soq_wait_fd(wire.fd, POLLIN), POLLIN | POLLHUP);
+	descriptor_close(wire.fd);
 }
 
 CONTRACT(fiber_wait_fd_bad)
 {
-	int fds[2];
+	struct wire wire = wire_open();
 
-	CHECK_OK(soq_yield()); /* the engine's own descriptors are open by now */
-	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
-	close(fds[0]);
-	close(fds[1]);
-	CHECK_ERR(soq_wait_fd(fds[0], POLLIN), -EBADF);
+	wire_close(&wire);
+	CHECK_ERR(soq_wait_fd(wire.fd, POLLIN), -EBADF);
 	CHECK_ERR(soq_wait_fd(-1, POLLIN), -EBADF);
 }
 
@@ -66,42 +103,42 @@ static void watch_fd(void *arg)
 	++*w->ready;
 }
 
-/* @count fibers wait for one pipe, and @others for pipes of their own. */
+static void watch(struct soq_scope *scope, struct watch *w, int fd, unsigned *ready)
+{
+	*w = (struct watch){ fd, POLLIN, 1, ready };
+	CHECK_OK(soq_spawn(scope, watch_fd, w));
+}
+
+/* @count fibers wait for one descriptor, and @others for ones of their own. */
 static void watch_together(unsigned count, unsigned others)
 {
-	struct soq_scope *scope = scope_open();
+	struct soq_scope *scope = scope_open(), *quiet_scope = scope_open();
 	unsigned ready = 0, ready_others = 0;
+	struct wire wire = wire_open(), quiet[16];
 	struct watch w[16], o[16];
-	int fds[2], quiet[16][2];
 
 	CHECK(count <= 16 && others <= 16);
-	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
 	for (unsigned i = 0; i < others; i++) {
-		CHECK_EQ(pipe2(quiet[i], O_CLOEXEC), 0);
-		o[i] = (struct watch){ quiet[i][0], POLLIN, 1, &ready_others };
-		CHECK_OK(soq_spawn(scope, watch_fd, &o[i]));
+		quiet[i] = wire_open();
+		watch(quiet_scope, &o[i], quiet[i].fd, &ready_others);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		w[i] = (struct watch){ fds[0], POLLIN, 1, &ready };
-		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
-	}
+	for (unsigned i = 0; i < count; i++)
+		watch(scope, &w[i], wire.fd, &ready);
 	for (int i = 0; i < 4; i++)
 		CHECK_OK(soq_yield());
 	CHECK_EQ(ready, 0);
-	CHECK_EQ(write(fds[1], "x", 1), 1);
-	while (ready < count)
-		CHECK_OK(soq_sleep(1));
+	wire_make_readable(&wire);
+	CHECK_OK(soq_scope_wait(scope));
 	for (unsigned i = 0; i < count; i++)
 		CHECK_EQ(w[i].rc, POLLIN);
 	CHECK_EQ(ready_others, 0);
 	soq_scope_close(scope);
+	soq_scope_close(quiet_scope);
 	for (unsigned i = 0; i < others; i++) {
 		CHECK_ERR(o[i].rc, -ECANCELED);
-		close(quiet[i][0]);
-		close(quiet[i][1]);
+		wire_close(&quiet[i]);
 	}
-	close(fds[0]);
-	close(fds[1]);
+	wire_close(&wire);
 }
 
 CONTRACT(fiber_wait_fd_shared)
@@ -120,28 +157,26 @@ CONTRACT(fiber_wait_fd_shared)
 CONTRACT(fiber_wait_fd_reused_number)
 {
 	struct soq_scope *scope = scope_open();
+	struct wire wires[8];
 	struct watch w[8];
 	unsigned ready;
-	int fds[8][2];
 
 	for (int round = 0; round < 20; round++) {
 		ROW("round %d", round);
 		ready = 0;
 		for (int i = 0; i < 8; i++) {
-			CHECK_EQ(pipe2(fds[i], O_CLOEXEC), 0);
-			w[i] = (struct watch){ fds[i][0], POLLIN, 1, &ready };
-			CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+			wires[i] = wire_open();
+			watch(scope, &w[i], wires[i].fd, &ready);
 		}
 		CHECK_OK(soq_yield());
 		CHECK_OK(soq_yield());
 		CHECK_EQ(ready, 0);
 		for (int i = 0; i < 8; i++)
-			CHECK_EQ(write(fds[i][1], "x", 1), 1);
+			wire_make_readable(&wires[i]);
 		CHECK_OK(soq_scope_wait(scope));
 		for (int i = 0; i < 8; i++) {
 			CHECK_EQ(w[i].rc, POLLIN);
-			close(fds[i][0]);
-			close(fds[i][1]);
+			wire_close(&wires[i]);
 		}
 	}
 	soq_scope_close(scope);
@@ -163,14 +198,13 @@ CONTRACT(fiber_wait_fd_cancelled_is_forgotten)
 {
 	struct soq_scope *scope = scope_open(), *next = scope_open();
 	struct soq_event *event = event_new();
+	struct wire wires[8];
 	unsigned ready = 0;
 	struct watch w[8];
-	int fds[8][2];
 
 	for (int i = 0; i < 8; i++) {
-		CHECK_EQ(pipe2(fds[i], O_CLOEXEC), 0);
-		w[i] = (struct watch){ fds[i][0], POLLIN, 1, &ready };
-		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+		wires[i] = wire_open();
+		watch(scope, &w[i], wires[i].fd, &ready);
 	}
 	CHECK_OK(soq_yield());
 	CHECK_OK(soq_yield());
@@ -181,15 +215,24 @@ CONTRACT(fiber_wait_fd_cancelled_is_forgotten)
 	}
 	CHECK_OK(soq_yield());
 	for (int i = 0; i < 8; i++)
-		CHECK_EQ(write(fds[i][1], "x", 1), 1);
-	CHECK_OK(soq_sleep(SOQ_US));
-	CHECK_OK(soq_yield());
+		wire_make_readable(&wires[i]);
+	for (int i = 0; i < 4; i++) /* the engine takes its turns */
+		CHECK_OK(soq_yield());
 	soq_scope_close(next);
 	soq_event_free(event);
-	for (int i = 0; i < 8; i++) {
-		close(fds[i][0]);
-		close(fds[i][1]);
-	}
+	for (int i = 0; i < 8; i++)
+		wire_close(&wires[i]);
+}
+
+/* ---- signals ---- */
+
+/* To this process, or to the simulated host. */
+static void send_signal(int signal)
+{
+	if (test_is_simulated())
+		soq_sim_signal(soq_sim_here(), signal);
+	else
+		CHECK_EQ(kill(getpid(), signal), 0);
 }
 
 struct signal_wait {
@@ -212,11 +255,11 @@ CONTRACT(fiber_wait_signal)
 
 	CHECK_OK(soq_spawn(scope, wait_signal, &s));
 	CHECK_OK(soq_yield());
-	CHECK_EQ(kill(getpid(), SIGUSR2), 0);
+	send_signal(SIGUSR2);
 	CHECK_OK(soq_scope_wait(scope));
 	CHECK_EQ(s.rc, SIGUSR2);
 	/* It stays blocked: one that comes between two waits is kept for the next. */
-	CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+	send_signal(SIGUSR1);
 	CHECK_EQ(soq_wait_signal(s.signals, 2), SIGUSR1);
 	soq_deadline(soq_now() + SOQ_MS);
 	CHECK_ERR(soq_wait_signal(s.signals, 2), -ETIMEDOUT);
@@ -234,8 +277,8 @@ CONTRACT(fiber_wait_signal_by_two)
 	CHECK_OK(soq_spawn(scope, wait_signal, &a));
 	CHECK_OK(soq_spawn(scope, wait_signal, &b));
 	CHECK_OK(soq_yield());
-	CHECK_EQ(kill(getpid(), SIGUSR2), 0);
-	CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+	send_signal(SIGUSR2);
+	send_signal(SIGUSR1);
 	CHECK_OK(soq_scope_wait(scope));
 	CHECK_EQ(a.rc, SIGUSR1);
 	CHECK_EQ(b.rc, SIGUSR2);
@@ -258,14 +301,13 @@ static void wake_beside(unsigned others)
 	struct soq_scope *scope = scope_open();
 	struct soq_event *event = event_new();
 	unsigned ready = 0;
+	struct wire quiet[8];
 	struct watch w[8];
 	pthread_t thread;
-	int quiet[8][2];
 
 	for (unsigned i = 0; i < others; i++) {
-		CHECK_EQ(pipe2(quiet[i], O_CLOEXEC), 0);
-		w[i] = (struct watch){ quiet[i][0], POLLIN, 1, &ready };
-		CHECK_OK(soq_spawn(scope, watch_fd, &w[i]));
+		quiet[i] = wire_open();
+		watch(scope, &w[i], quiet[i].fd, &ready);
 	}
 	for (int round = 0; round < 10; round++) {
 		CHECK_EQ(pthread_create(&thread, NULL, set_event, event), 0);
@@ -275,16 +317,14 @@ static void wake_beside(unsigned others)
 		CHECK_EQ(ready, 0);
 	}
 	for (unsigned i = 0; i < others; i++) {
-		CHECK_EQ(write(quiet[i][1], "x", 1), 1);
+		wire_make_readable(&quiet[i]);
 		while (ready <= i)
-			CHECK_OK(soq_sleep(1));
+			CHECK_OK(soq_yield());
 		CHECK_EQ(w[i].rc, POLLIN);
 	}
 	soq_scope_close(scope);
-	for (unsigned i = 0; i < others; i++) {
-		close(quiet[i][0]);
-		close(quiet[i][1]);
-	}
+	for (unsigned i = 0; i < others; i++)
+		wire_close(&quiet[i]);
 	soq_event_free(event);
 }
 
@@ -294,7 +334,7 @@ static void *wake_beside_in_a_thread(void *arg)
 	return NULL;
 }
 
-CONTRACT(fiber_wait_fd_while_woken)
+CONTRACT_KERNEL(fiber_wait_fd_while_woken, "a simulated world belongs to one thread")
 {
 	pthread_t thread;
 

@@ -1,24 +1,16 @@
-/* net.h - connected streams of every kind, raw sockets as their peers, and data that can be
- * checked at any offset.
+/* net.h - connected streams of every kind, clients of listeners, and data that can be checked
+ * at any offset.
  */
 #ifndef CONTRACT_NET_H
 #define CONTRACT_NET_H
 
-#include "test.h"
-#include <soquete/soquete.h>
+#include "contract/fiber.h"
+#include "fiber/worker.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* What this thread's engine holds is not a leak. */
-void test_teardown(void)
-{
-	CHECK_OK(soq_thread_end());
-}
 
 /* ---- data ---- */
 
@@ -71,14 +63,12 @@ static inline bool link_is_tcp(enum link_kind kind)
 /* Whether this machine has ::1. */
 static inline bool have_ipv6(void)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
-		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool have = fd >= 0 && bind(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0;
+	struct soq_listener *l;
 
-	if (fd >= 0)
-		close(fd);
-	return have;
+	if (soq_listen(&l, "tcp://[::1]:0", NULL) < 0)
+		return false;
+	soq_listener_close(l);
+	return true;
 }
 
 /* An endpoint to listen on, of a kind that listens. */
@@ -116,21 +106,32 @@ static inline void listener_endpoint(char text[SOQ_ENDPOINT_TEXT_MAX], struct so
 			addr.sa.sa_family == AF_UNIX ? SOQ_SCHEME_UNIX : SOQ_SCHEME_TCP, &addr);
 }
 
-static inline void link_adopted(struct link *l)
-{
-	char text[32];
-	int fds[2];
-
-	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-	snprintf(text, sizeof(text), "fd://%d", fds[0]);
-	CHECK_OK(soq_connect(&l->near, text));
-	CHECK_OK(soq_adopt(&l->far, fds[1]));
-}
-
-/* Connected streams; the kernel connects before anybody accepts. */
-static inline void link_open(struct link *l, enum link_kind kind)
+/* Another client of a listener; it waits to be accepted. */
+static inline struct soq_stream *client_new(struct soq_listener *l)
 {
 	char text[SOQ_ENDPOINT_TEXT_MAX];
+	struct soq_stream *s;
+
+	listener_endpoint(text, l);
+	CHECK_OK(soq_connect(&s, text));
+	return s;
+}
+
+/* Streams that were descriptors in between. */
+static inline void link_adopted(struct link *l)
+{
+	struct soq_stream *pair[2];
+	char text[32];
+
+	CHECK_OK(soq_pair(pair));
+	snprintf(text, sizeof(text), "fd://%d", (int)CHECK_OK(soq_detach(pair[0])));
+	CHECK_OK(soq_connect(&l->near, text));
+	CHECK_OK(soq_adopt(&l->far, (int)CHECK_OK(soq_detach(pair[1]))));
+}
+
+/* Connected streams; a client is connected before anybody accepts it. */
+static inline void link_open(struct link *l, enum link_kind kind)
+{
 	struct soq_stream *pair[2];
 	struct soq_listener *listener;
 
@@ -142,8 +143,7 @@ static inline void link_open(struct link *l, enum link_kind kind)
 		link_adopted(l);
 	} else {
 		CHECK_OK(soq_listen(&listener, link_endpoint(kind), NULL));
-		listener_endpoint(text, listener);
-		CHECK_OK(soq_connect(&l->near, text));
+		l->near = client_new(listener);
 		CHECK_OK(soq_accept(&l->far, listener));
 		soq_listener_close(listener);
 	}
@@ -155,7 +155,50 @@ static inline void link_close(struct link *l)
 	soq_close(l->far);
 }
 
-/* ---- raw sockets ---- */
+/* Close so that the peer is told of a reset. */
+static inline void stream_reset(struct soq_stream *s)
+{
+	CHECK_OK(soq_set_linger(s, 0));
+	soq_close(s);
+}
+
+/* Receive @len bytes by calls that have room for @room: each gives what is there and does not
+ * wait for more. Over TCP that may be less than was sent at once. */
+static inline void recv_what_comes(struct soq_stream *s, char *buf, size_t len, size_t room)
+{
+	for (size_t got = 0; got < len;) {
+		ssize_t n = CHECK_OK(soq_recv(s, buf + got, room - got));
+
+		CHECK(n > 0 && (size_t)n <= len - got);
+		got += (size_t)n;
+	}
+}
+
+/* ---- what only an engine can tell of a socket, the kernel's or a simulated one ---- */
+
+static inline void socket_option(int fd, int level, int name, void *value, socklen_t len)
+{
+	const struct soq__socket s = { .fd = fd };
+
+	CHECK_OK(soq__worker()->engine->type->get_option(&s, level, name, value, &len));
+}
+
+static inline int socket_number(int fd, int level, int name)
+{
+	int value = -1;
+
+	socket_option(fd, level, name, &value, sizeof(value));
+	return value;
+}
+
+static inline unsigned interface_index(const char *name)
+{
+	struct soq__engine *e = soq__worker()->engine;
+
+	return e->type->interface_index(e, name);
+}
+
+/* ---- the kernel's own sockets ---- */
 
 /* A blocking socket connected to a listener; it waits to be accepted. */
 static inline int raw_connect(const struct soq_listener *l)
@@ -166,19 +209,6 @@ static inline int raw_connect(const struct soq_listener *l)
 	CHECK_OK(soq_listener_addr(l, &addr));
 	fd = (int)CHECK_OK(socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	CHECK_OK(connect(fd, &addr.sa, addr.len));
-	return fd;
-}
-
-/* A stream over TCP whose peer is a raw socket. @return the raw one */
-static inline int raw_peer(struct soq_stream **ret)
-{
-	struct soq_listener *l;
-	int fd;
-
-	CHECK_OK(soq_listen(&l, "tcp://127.0.0.1:0", NULL));
-	fd = raw_connect(l);
-	CHECK_OK(soq_accept(ret, l));
-	soq_listener_close(l);
 	return fd;
 }
 
@@ -198,14 +228,6 @@ static inline void go(struct soq_scope *scope, void (*fn)(void *), void *arg)
 {
 	CHECK_OK(soq_spawn(scope, fn, arg));
 	CHECK_OK(soq_yield());
-}
-
-static inline struct soq_scope *scope_open(void)
-{
-	struct soq_scope *scope;
-
-	CHECK_OK(soq_scope_open(&scope));
-	return scope;
 }
 
 /* Wait for the fibers' own end. */

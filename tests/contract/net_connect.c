@@ -8,9 +8,10 @@
 #include <netdb.h>
 #include <sys/un.h>
 
-/* A port that nobody listens on, and that nobody else gets meanwhile. */
+/* A port that nobody listens on, and that nobody else gets meanwhile: on a machine that others
+ * use as well, it is bound all the time. */
 struct closed_port {
-	int fds[2];
+	int fds[2]; /* -1: none */
 	unsigned port;
 };
 
@@ -26,31 +27,48 @@ static int bind_to(const struct sockaddr *addr, socklen_t len)
 	return -1;
 }
 
-static void closed_port_open(struct closed_port *p)
+static void closed_port_bind(struct closed_port *p)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	socklen_t len = sizeof(in);
+	bool with_ipv6 = have_ipv6();
 
-	do {
+	for (;;) {
 		in.sin_port = 0;
 		p->fds[0] = bind_to((struct sockaddr *)&in, sizeof(in));
 		CHECK_OK(getsockname(p->fds[0], (struct sockaddr *)&in, &len));
 		in6.sin6_port = in.sin_port;
-		p->fds[1] = have_ipv6() ? bind_to((struct sockaddr *)&in6, sizeof(in6)) : -2;
-		if (p->fds[1] == -1)
-			close(p->fds[0]);
-	} while (p->fds[1] == -1);
+		p->fds[1] = with_ipv6 ? bind_to((struct sockaddr *)&in6, sizeof(in6)) : -1;
+		if (!with_ipv6 || p->fds[1] >= 0)
+			break;
+		close(p->fds[0]);
+	}
 	p->port = ntohs(in.sin_port);
+}
+
+static void closed_port_open(struct closed_port *p)
+{
+	struct soq_listener *l;
+	struct soq_addr addr;
+
+	if (!test_is_simulated()) {
+		closed_port_bind(p);
+		return;
+	}
+	CHECK_OK(soq_listen(&l, "tcp://:0", NULL));
+	CHECK_OK(soq_listener_addr(l, &addr));
+	soq_listener_close(l);
+	*p = (struct closed_port){ { -1, -1 }, soq_addr_port(&addr) };
 }
 
 static void closed_port_close(struct closed_port *p)
 {
-	close(p->fds[0]);
-	if (p->fds[1] >= 0)
-		close(p->fds[1]);
+	for (int i = 0; i < 2; i++)
+		if (p->fds[i] >= 0)
+			close(p->fds[i]);
 }
 
 CONTRACT(connect_refused_says_where)
@@ -76,7 +94,8 @@ CONTRACT(connect_refused_says_where)
 }
 
 /* Every address of a name is tried, and each is in the sentence with its own reason. */
-CONTRACT(connect_names_every_address_tried)
+CONTRACT_KERNEL(
+	connect_names_every_address_tried, "it asks the machine's resolver what to expect")
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found;
 	struct soq_stream *s;
@@ -101,13 +120,44 @@ CONTRACT(connect_names_every_address_tried)
 	CHECK(count > 0);
 	CHECK(strstr(soq_last_error(), text));
 	freeaddrinfo(found);
-	/* This machine: IPv6 and IPv4. */
+	closed_port_close(&p);
+}
+
+/* This machine: IPv6 and IPv4. */
+CONTRACT(connect_names_both_addresses_of_this_machine)
+{
+	struct soq_stream *s;
+	struct closed_port p;
+	char text[64], want[256];
+
+	closed_port_open(&p);
 	snprintf(text, sizeof(text), "tcp://:%u", p.port);
 	CHECK(soq_connect(&s, text) < 0);
 	snprintf(want, sizeof(want), "(127.0.0.1:%u): Connection refused", p.port);
 	CHECK(strstr(soq_last_error(), want));
 	CHECK(strstr(soq_last_error(), "([::1]:"));
 	closed_port_close(&p);
+}
+
+/* Each for its own reason: one is refused, nobody answers at the other. */
+SIM(connect_names_every_address_of_a_host)
+{
+	struct soq_sim_host *other;
+	struct soq_stream *s;
+	int64_t outer;
+
+	CHECK_OK(soq_yield()); /* the world is there */
+	CHECK_OK(soq_sim_host_new(
+		&other, soq_sim_of(soq_sim_here()), "other", "10.7.0.1 10.7.0.2 fd07::1"));
+	CHECK_ERR(soq_connect(&s, "tcp://other:9"), -ECONNREFUSED);
+	CHECK(strstr(soq_last_error(), "connect tcp://other:9"));
+	CHECK(strstr(soq_last_error(), "(10.7.0.1:9): Connection refused"));
+	CHECK(strstr(soq_last_error(), "(10.7.0.2:9): Connection refused"));
+	CHECK(strstr(soq_last_error(), "([fd07::1]:9): Connection refused"));
+	CHECK_OK(soq_sim_partition(soq_sim_here(), other));
+	outer = soq_deadline(soq_now() + 10 * SOQ_S);
+	CHECK_ERR(soq_connect(&s, "tcp://other:9"), -ETIMEDOUT);
+	soq_deadline_restore(outer);
 }
 
 /* The second address serves where the first does not. */
@@ -131,27 +181,16 @@ CONTRACT(connect_tries_the_next_address)
 	soq_listener_close(l);
 }
 
-CONTRACT(connect_errors_are_explained)
+struct error_row {
+	const char *text;
+	int rc;
+};
+
+static void check_errors(const struct error_row *rows, size_t count)
 {
-	static const struct {
-		const char *text;
-		int rc;
-	} rows[] = {
-		{ "unix:///no/such/path", -ENOENT },
-		{ "unix://@soquete-nobody-has-this", -ECONNREFUSED },
-		{ "unix:///dev/null", -ECONNREFUSED },
-		{ "udp://127.0.0.1:9", -EPROTOTYPE },
-		{ "unixgram://@x", -EPROTOTYPE },
-		{ "tls://127.0.0.1:443", -EPROTONOSUPPORT },
-		{ "fd://65000", -EBADF },
-		{ "fd://0", -ENOTSOCK },
-		{ "nothing", -SOQ_EENDPOINT },
-		{ "tcp://127.0.0.1:no-such-service", -SOQ_ENOPORT },
-		{ "tcp://255.255.255.255:9", -ENETUNREACH },
-	};
 	struct soq_stream *s = NULL;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		int rc;
 
 		ROW("%s", rows[i].text);
@@ -167,78 +206,45 @@ CONTRACT(connect_errors_are_explained)
 	}
 }
 
+CONTRACT(connect_errors_are_explained)
+{
+	static const struct error_row rows[] = {
+		{ "unix:///no/such/path", -ENOENT },
+		{ "unix://@soquete-nobody-has-this", -ECONNREFUSED },
+		{ "udp://127.0.0.1:9", -EPROTOTYPE },
+		{ "unixgram://@x", -EPROTOTYPE },
+		{ "tls://127.0.0.1:443", -EPROTONOSUPPORT },
+		{ "nothing", -SOQ_EENDPOINT },
+		{ "tcp://127.0.0.1:no-such-service", -SOQ_ENOPORT },
+		{ "tcp://255.255.255.255:9", -ENETUNREACH },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+CONTRACT_KERNEL(connect_errors_of_files_are_explained, "files are the kernel's")
+{
+	static const struct error_row rows[] = {
+		{ "unix:///dev/null", -ECONNREFUSED },
+		{ "fd://65000", -EBADF },
+		{ "fd://0", -ENOTSOCK },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+/* A descriptor of the kernel has no place in a simulated host. */
+SIM(connect_refuses_descriptors_of_the_kernel)
+{
+	static const struct error_row rows[] = {
+		{ "fd://0", -SOQ_ESIMULATED },
+		{ "fd://65000", -SOQ_ESIMULATED },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
 /* ---- full backlogs ---- */
-
-#define CLIENTS 4
-
-/* A raw listener whose backlog is full: whoever comes now must wait. */
-struct full {
-	int listener;
-	int clients[CLIENTS];
-	char text[SOQ_ENDPOINT_TEXT_MAX];
-};
-
-static void full_bind(struct full *f, int family)
-{
-	struct soq_addr addr = { .len = sizeof(addr.in) };
-
-	if (family == AF_INET) {
-		addr.in.sin_family = AF_INET;
-		addr.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	} else {
-		addr.un.sun_family = AF_UNIX;
-		snprintf(addr.un.sun_path, sizeof(addr.un.sun_path), "%s/full", test_dir());
-		addr.len = sizeof(addr.un);
-	}
-	f->listener = (int)CHECK_OK(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	CHECK_OK(bind(f->listener, &addr.sa, addr.len));
-	CHECK_OK(listen(f->listener, 0));
-}
-
-static void full_open(struct full *f, int family)
-{
-	struct soq_addr addr = { .len = sizeof(addr.un) };
-
-	full_bind(f, family);
-	CHECK_OK(getsockname(f->listener, &addr.sa, &addr.len));
-	soq_addr_endpoint(f->text, sizeof(f->text),
-		family == AF_INET ? SOQ_SCHEME_TCP : SOQ_SCHEME_UNIX, &addr);
-	/* There is room for one; the others fail, or wait in vain. */
-	for (int i = 0; i < CLIENTS; i++) {
-		f->clients[i] = (int)CHECK_OK(
-			socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-		if (connect(f->clients[i], &addr.sa, addr.len) < 0)
-			CHECK(errno == EAGAIN || errno == EINPROGRESS);
-	}
-}
-
-static void full_close(struct full *f)
-{
-	close(f->listener);
-	for (int i = 0; i < CLIENTS; i++)
-		close(f->clients[i]);
-}
-
-CONTRACT(connect_deadline_at_a_full_backlog)
-{
-	static const int families[] = { AF_INET, AF_UNIX };
-	struct soq_stream *s = NULL;
-	struct full f;
-	int64_t outer;
-
-	for (int i = 0; i < 2; i++) {
-		ROW("%s", i ? "unix" : "tcp");
-		full_open(&f, families[i]);
-		outer = soq_deadline(soq_now() + 20 * SOQ_MS);
-		CHECK_ERR(soq_connect(&s, f.text), -ETIMEDOUT);
-		CHECK_ERR(soq_connect(&s, f.text), -ETIMEDOUT); /* it is over already */
-		soq_deadline_restore(outer);
-		CHECK(!s);
-		CHECK(strstr(soq_last_error(), f.text));
-		CHECK(strstr(soq_last_error(), "timed out"));
-		full_close(&f);
-	}
-}
 
 struct connecting {
 	const char *text;
@@ -253,22 +259,99 @@ static void connect_main(void *arg)
 	c->rc = soq_connect(&c->stream, c->text);
 }
 
+#define CLIENTS 6 /* more than there is room for, whichever way a kernel counts */
+
+/* A listener whose backlog is full: whoever comes now must wait. */
+struct full {
+	struct soq_listener *listener;
+	struct soq_scope *scope; /* of those who came before */
+	struct connecting clients[CLIENTS];
+	char text[SOQ_ENDPOINT_TEXT_MAX];
+};
+
+static void full_open(struct full *f, enum link_kind kind)
+{
+	struct soq_listen_options opt = { .backlog = 1 };
+
+	ROW("%s", link_names[kind]);
+	CHECK_OK(soq_listen(&f->listener, link_endpoint(kind), &opt));
+	listener_endpoint(f->text, f->listener);
+	f->scope = scope_open();
+	for (int i = 0; i < CLIENTS; i++) {
+		f->clients[i] = (struct connecting){ .text = f->text };
+		go(f->scope, connect_main, &f->clients[i]);
+	}
+	/* Those for whom there is room get in; the others have come before us. */
+	while (!f->clients[0].stream)
+		CHECK_OK(soq_yield());
+	CHECK(soq_scope_count(f->scope) > 0);
+}
+
+static void full_close(struct full *f)
+{
+	soq_listener_close(f->listener);
+	soq_scope_close(f->scope);
+	for (int i = 0; i < CLIENTS; i++)
+		soq_close(f->clients[i].stream);
+}
+
+static const enum link_kind full_kinds[] = { TCP4, UNIX_PATH };
+
+CONTRACT(connect_deadline_at_a_full_backlog)
+{
+	struct soq_stream *s = NULL;
+	struct full f;
+	int64_t outer;
+
+	for (int i = 0; i < 2; i++) {
+		full_open(&f, full_kinds[i]);
+		outer = soq_deadline(soq_now() + 20 * SOQ_MS);
+		CHECK_ERR(soq_connect(&s, f.text), -ETIMEDOUT);
+		CHECK_ERR(soq_connect(&s, f.text), -ETIMEDOUT); /* it is over already */
+		soq_deadline_restore(outer);
+		CHECK(!s);
+		CHECK(strstr(soq_last_error(), f.text));
+		CHECK(strstr(soq_last_error(), "timed out"));
+		full_close(&f);
+	}
+}
+
+SIM(connect_ends_at_its_deadline)
+{
+	struct soq_stream *s = NULL;
+	struct full f;
+	int64_t outer, at_ns;
+
+	for (int i = 0; i < 2; i++) {
+		full_open(&f, full_kinds[i]);
+		at_ns = soq_now() + 20 * SOQ_MS;
+		outer = soq_deadline(at_ns);
+		CHECK_ERR(soq_connect(&s, f.text), -ETIMEDOUT);
+		check_punctual(at_ns, 1);
+		soq_deadline_restore(outer);
+		full_close(&f);
+	}
+}
+
 CONTRACT(connect_cancelled)
 {
-	static const int families[] = { AF_INET, AF_UNIX };
 	struct full f;
 
 	for (int i = 0; i < 2; i++) {
 		struct soq_scope *scope = scope_open();
 		struct connecting c = { .text = f.text };
 
-		ROW("%s", i ? "unix" : "tcp");
-		full_open(&f, families[i]);
-		go(scope, connect_main, &c);
-		CHECK_OK(soq_sleep(3 * SOQ_MS)); /* let it have tried */
+		full_open(&f, full_kinds[i]);
+		for (int n = 0; n < 4; n++) { /* cancelled after so many rounds */
+			CHECK_OK(soq_spawn(scope, connect_main, &c));
+			for (int k = 0; k < n; k++)
+				CHECK_OK(soq_yield());
+			soq_scope_close(scope);
+			CHECK_ERR(c.rc, -ECANCELED);
+			CHECK(!c.stream);
+			scope = scope_open();
+		}
 		soq_scope_close(scope);
-		CHECK_ERR(c.rc, -ECANCELED);
-		CHECK(!c.stream);
 		full_close(&f);
 	}
 }
@@ -276,29 +359,24 @@ CONTRACT(connect_cancelled)
 /* When the listener takes a client, the one that waited gets in. */
 CONTRACT(connect_waits_for_room)
 {
-	struct soq_scope *scope = scope_open();
-	struct connecting c;
+	struct soq_stream *s;
 	struct full f;
-	int fds[2];
 
-	full_open(&f, AF_UNIX);
-	c = (struct connecting){ .text = f.text };
-	go(scope, connect_main, &c);
-	CHECK_EQ(soq_scope_count(scope), 1);
-	fds[0] = (int)CHECK_OK(accept4(f.listener, NULL, NULL, SOCK_CLOEXEC));
-	CHECK_OK(soq_scope_wait(scope));
-	CHECK_OK(c.rc);
-	CHECK_EQ(soq_send(c.stream, "x", 1), 1);
-	soq_close(c.stream);
-	close(fds[0]);
-	soq_scope_close(scope);
+	full_open(&f, UNIX_PATH);
+	for (int i = 0; i < CLIENTS; i++) {
+		CHECK_OK(soq_accept(&s, f.listener));
+		soq_close(s);
+	}
+	CHECK_OK(soq_scope_wait(f.scope));
+	for (int i = 0; i < CLIENTS; i++)
+		CHECK_OK(f.clients[i].rc);
 	full_close(&f);
 }
 
 /* ---- names ---- */
 
 /* A name that does not exist is said so, or the resolver is not there to say it. */
-CONTRACT(name_unknown)
+CONTRACT_KERNEL(name_unknown, "it asks the machine's resolver")
 {
 	struct soq_stream *s = NULL;
 	int64_t outer = soq_deadline(soq_now() + 3 * SOQ_S);
@@ -308,6 +386,15 @@ CONTRACT(name_unknown)
 	TEST_MAY_KEEP_FDS(); /* the resolver's, if it is still waiting */
 	CHECK(rc == -SOQ_ENONAME || rc == -SOQ_ENAMEWAIT || rc == -SOQ_ENAMEFAIL ||
 		rc == -ETIMEDOUT);
+	CHECK(!s);
+	CHECK(strstr(soq_last_error(), "nonexistent.invalid"));
+}
+
+SIM(name_of_no_host)
+{
+	struct soq_stream *s = NULL;
+
+	CHECK_ERR(soq_connect(&s, "tcp://nonexistent.invalid:80"), -SOQ_ENONAME);
 	CHECK(!s);
 	CHECK(strstr(soq_last_error(), "nonexistent.invalid"));
 }

@@ -2,8 +2,6 @@
 #include "contract/net.h"
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <poll.h>
 #include <sys/un.h>
 
 enum kind { UDP4, UDP6, NAMED, ABSTRACT, PAIRED, KINDS };
@@ -87,11 +85,22 @@ CONTRACT(dgram_there_and_back)
 		CHECK_EQ(soq_sendto(e.bound, "answer", 6, from.len ? &from : NULL), 6);
 		CHECK_EQ(soq_recvfrom(e.client, buf, sizeof(buf), NULL), 6);
 		CHECK_MEM(buf, "answer", 6);
+		ends_close(&e);
+	}
+	soq_dgram_close(NULL);
+}
+
+CONTRACT_KERNEL(dgram_descriptors_close_on_exec, "a simulated descriptor has no such flag")
+{
+	struct ends e;
+
+	EACH(kind)
+	{
+		ends_open(&e, kind);
 		CHECK(fcntl(soq_dgram_fd(e.bound), F_GETFD) & FD_CLOEXEC);
 		CHECK(fcntl(soq_dgram_fd(e.client), F_GETFD) & FD_CLOEXEC);
 		ends_close(&e);
 	}
-	soq_dgram_close(NULL);
 }
 
 CONTRACT(dgram_keeps_its_bounds)
@@ -161,6 +170,37 @@ CONTRACT(dgram_timeout_busy_and_cancelled)
 	}
 }
 
+SIM(dgram_timeouts_are_punctual)
+{
+	struct soq_packet p = { .data = (char[8]){ 0 }, .capacity = 8 };
+	struct ends e;
+	int64_t began;
+	char buf[8];
+
+	EACH(kind)
+	{
+		ends_open(&e, kind);
+		soq_dgram_set_recv_timeout(e.bound, 5 * SOQ_MS);
+		began = soq_now();
+		CHECK_ERR(soq_recvfrom(e.bound, buf, 8, NULL), -ETIMEDOUT);
+		check_punctual(began + 5 * SOQ_MS, 1);
+		began = soq_now();
+		CHECK_ERR(soq_recv_packets(e.bound, &p, 1), -ETIMEDOUT);
+		check_punctual(began + 5 * SOQ_MS, 1);
+		ends_close(&e);
+	}
+}
+
+/* Send until the news of a refusal has come. @return what it then says */
+static ssize_t send_until_told(struct soq_dgram *d)
+{
+	ssize_t rc;
+
+	while ((rc = soq_sendto(d, "x", 1, NULL)) == 1)
+		CHECK_OK(soq_yield());
+	return rc;
+}
+
 CONTRACT(dgram_refused)
 {
 	struct soq_addr from;
@@ -172,9 +212,7 @@ CONTRACT(dgram_refused)
 		soq_dgram_close(e.bound);
 		CHECK_EQ(soq_sendto(e.client, "x", 1, NULL), 1);
 		CHECK_ERR(soq_recvfrom(e.client, buf, sizeof(buf), &from), -ECONNREFUSED);
-		CHECK_EQ(soq_sendto(e.client, "x", 1, NULL), 1);
-		CHECK_OK(poll(&(struct pollfd){ soq_dgram_fd(e.client), POLLIN, 0 }, 1, -1));
-		CHECK_ERR(soq_sendto(e.client, "x", 1, NULL), -ECONNREFUSED);
+		CHECK_ERR(send_until_told(e.client), -ECONNREFUSED);
 		soq_dgram_close(e.client);
 	}
 	for (enum kind kind = NAMED; kind <= ABSTRACT; kind++) {
@@ -232,7 +270,7 @@ CONTRACT(dgram_port_in_use)
 	soq_dgram_close(b);
 }
 
-CONTRACT(dgram_path_stale_and_removed)
+CONTRACT_KERNEL(dgram_path_stale_and_removed, "a simulated path is no file")
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = (int)CHECK_OK(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -268,7 +306,7 @@ CONTRACT(dgram_reply_comes_from_the_address_asked)
 			CHECK_EQ(soq_sendto(client, "ask", 3, NULL), 3);
 			CHECK_EQ(soq_recv_packets(server, &p, 1), 1);
 			CHECK_EQ(p.len, 3);
-			CHECK(p.local.len > 0 && p.ifindex == if_nametoindex("lo"));
+			CHECK(p.local.len > 0 && p.ifindex == interface_index("lo"));
 			CHECK(soq_addr_is_local(&p.peer));
 			CHECK_EQ(soq_reply(server, &p, "tell", 4), 4);
 			soq_dgram_set_recv_timeout(client, 5 * SOQ_S);
@@ -282,7 +320,7 @@ CONTRACT(dgram_reply_comes_from_the_address_asked)
 /* ---- broadcast and multicast ---- */
 
 /* A broadcast cannot be answered from the address that was asked; from ours, it can. */
-CONTRACT(dgram_broadcast)
+CONTRACT_KERNEL(dgram_broadcast_of_the_loopback, "a simulated interface has no netmask")
 {
 	struct soq_dgram *server, *client;
 	char buf[64], text[64];
@@ -308,6 +346,45 @@ CONTRACT(dgram_broadcast)
 		soq_dgram_close(server);
 		soq_dgram_close(client);
 	}
+}
+
+/* To every host of the world, each of which answers. */
+static int sim_answer_broadcasts(void *arg)
+{
+	struct soq_dgram *d;
+	struct soq_packet p = { .data = (char[16]){ 0 }, .capacity = 16 };
+	bool dual = arg != NULL;
+
+	CHECK_OK(soq_dgram_open(&d, dual ? "udp://:7" : "udp://0.0.0.0:7"));
+	CHECK_EQ(soq_recv_packets(d, &p, 1), 1);
+	CHECK_EQ(p.len, 3);
+	CHECK_EQ(soq_reply(d, &p, "here", 4), 4);
+	soq_dgram_close(d);
+	return 0;
+}
+
+SIM(dgram_broadcast_between_hosts)
+{
+	struct soq_dgram *client;
+	struct soq_sim_host *hosts[2];
+	struct soq_addr to, from[2];
+	char buf[16];
+
+	CHECK_OK(soq_dgram_open(&client, "udp://0.0.0.0:0"));
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(soq_sim_host_new(
+			&hosts[i], soq_sim_of(soq_sim_here()), i ? "dual" : "ipv4", NULL));
+		CHECK_OK(soq_sim_spawn(hosts[i], sim_answer_broadcasts, i ? hosts[i] : NULL));
+	}
+	CHECK_OK(soq_yield()); /* they listen */
+	CHECK_OK(soq_dgram_resolve(&to, "udp://255.255.255.255:7"));
+	CHECK_ERR(soq_sendto(client, "all", 3, &to), -EACCES);
+	CHECK_OK(soq_dgram_set_broadcast(client, true));
+	CHECK_EQ(soq_sendto(client, "all", 3, &to), 3);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(soq_recvfrom(client, buf, sizeof(buf), &from[i]), 4);
+	CHECK(!soq_addr_equal(&from[0], &from[1]));
+	soq_dgram_close(client);
 }
 
 static void multicast(const char *any, const char *group, const char *text_format)
@@ -339,7 +416,7 @@ static void multicast(const char *any, const char *group, const char *text_forma
 	soq_dgram_set_recv_timeout(server, 10 * SOQ_S);
 	CHECK_EQ(soq_recv_packets(server, &p, 1), 1);
 	CHECK_EQ(p.len, 5);
-	CHECK_EQ(p.ifindex, if_nametoindex("lo"));
+	CHECK_EQ(p.ifindex, interface_index("lo"));
 	CHECK_EQ(soq_reply(server, &p, "reply", 5), 5);
 	soq_dgram_set_recv_timeout(client, 10 * SOQ_S);
 	CHECK_EQ(soq_recvfrom(client, buf, sizeof(buf), NULL), 5);
@@ -394,21 +471,17 @@ CONTRACT(dgram_multicast_errors)
 CONTRACT(dgram_options_read_back)
 {
 	struct soq_dgram *d;
-	socklen_t len = sizeof(int);
-	int value;
+	int fd;
 
 	CHECK_OK(soq_dgram_open(&d, "udp://127.0.0.1:0"));
+	fd = soq_dgram_fd(d);
 	CHECK_OK(soq_dgram_set_hops(d, 9));
-	CHECK_OK(getsockopt(soq_dgram_fd(d), IPPROTO_IP, IP_TTL, &value, &len));
-	CHECK_EQ(value, 9);
+	CHECK_EQ(socket_number(fd, IPPROTO_IP, IP_TTL), 9);
 	CHECK_OK(soq_dgram_set_recv_buffer(d, 20000));
-	CHECK_OK(getsockopt(soq_dgram_fd(d), SOL_SOCKET, SO_RCVBUF, &value, &len));
-	CHECK_EQ(value, 40000);
+	CHECK_EQ(socket_number(fd, SOL_SOCKET, SO_RCVBUF), 40000);
 	CHECK_OK(soq_dgram_set_send_buffer(d, 30000));
-	CHECK_OK(getsockopt(soq_dgram_fd(d), SOL_SOCKET, SO_SNDBUF, &value, &len));
-	CHECK_EQ(value, 60000);
+	CHECK_EQ(socket_number(fd, SOL_SOCKET, SO_SNDBUF), 60000);
 	CHECK_OK(soq_dgram_set_multicast_loop(d, false));
-	CHECK_OK(getsockopt(soq_dgram_fd(d), IPPROTO_IP, IP_MULTICAST_LOOP, &value, &len));
-	CHECK_EQ(value, 0);
+	CHECK_EQ(socket_number(fd, IPPROTO_IP, IP_MULTICAST_LOOP), 0);
 	soq_dgram_close(d);
 }

@@ -100,6 +100,29 @@ CONTRACT(finish_waits_no_longer_than_the_deadline)
 	soq_close(l.far);
 }
 
+/* The whole of it, to the end of the peer's flow, is one wait. */
+SIM(finish_ends_at_its_deadline)
+{
+	struct link l;
+	int64_t at_ns, outer;
+
+	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+		link_open(&l, kind);
+		at_ns = soq_now() + 5 * SOQ_MS;
+		outer = soq_deadline(at_ns);
+		CHECK_ERR(soq_finish(l.near), -ETIMEDOUT);
+		check_punctual(at_ns, 1);
+		soq_deadline_restore(outer);
+		soq_close(l.far);
+	}
+	link_open(&l, TCP4);
+	soq_set_recv_timeout(l.near, 5 * SOQ_MS);
+	at_ns = soq_now() + 5 * SOQ_MS;
+	CHECK_ERR(soq_finish(l.near), -ETIMEDOUT);
+	check_punctual(at_ns, 1);
+	soq_close(l.far);
+}
+
 static void send_for_ever(void *arg)
 {
 	static char bytes[4096];
@@ -143,17 +166,18 @@ CONTRACT(finish_cancelled)
 
 CONTRACT(reset_by_peer)
 {
-	struct soq_stream *s;
+	struct link l;
 	char buf[8];
-	int fd = raw_peer(&s);
 
-	raw_reset(fd);
-	CHECK_ERR(soq_recv(s, buf, sizeof(buf)), -ECONNRESET);
-	soq_close(s);
-
-	fd = raw_peer(&s);
-	raw_reset(fd);
-	CHECK_ERR(soq_finish(s), -ECONNRESET);
+	for (enum link_kind kind = TCP4; kind <= DUAL; kind++) {
+		link_open(&l, kind);
+		stream_reset(l.far);
+		CHECK_ERR(soq_recv(l.near, buf, sizeof(buf)), -ECONNRESET);
+		soq_close(l.near);
+		link_open(&l, kind);
+		stream_reset(l.far);
+		CHECK_ERR(soq_finish(l.near), -ECONNRESET);
+	}
 }
 
 static void recv_reset(void *arg)
@@ -166,13 +190,13 @@ static void recv_reset(void *arg)
 CONTRACT(reset_wakes_a_waiting_receiver)
 {
 	struct soq_scope *scope = scope_open();
-	struct soq_stream *s;
-	int fd = raw_peer(&s);
+	struct link l;
 
-	go(scope, recv_reset, s);
-	raw_reset(fd);
+	link_open(&l, TCP4);
+	go(scope, recv_reset, l.near);
+	stream_reset(l.far);
 	scope_join(scope);
-	soq_close(s);
+	soq_close(l.near);
 }
 
 static void send_until_refused(void *arg)
@@ -191,21 +215,20 @@ static void send_until_refused(void *arg)
 CONTRACT(reset_wakes_a_waiting_sender)
 {
 	struct soq_scope *scope = scope_open();
-	struct soq_stream *s;
-	int fd = raw_peer(&s);
+	struct link l;
 
-	go(scope, send_until_refused, s);
-	raw_reset(fd);
+	link_open(&l, TCP4);
+	go(scope, send_until_refused, l.near);
+	stream_reset(l.far);
 	scope_join(scope);
-	soq_close(s);
+	soq_close(l.near);
 }
 
 /* SIGPIPE would end this process: the harness leaves it at its default. */
 CONTRACT(no_signal_for_a_broken_pipe)
 {
-	struct link l;
+	struct link l, other;
 	char byte;
-	int fd[2];
 
 	CHECK(signal(SIGPIPE, SIG_DFL) == SIG_DFL);
 	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
@@ -217,12 +240,11 @@ CONTRACT(no_signal_for_a_broken_pipe)
 	}
 	link_open(&l, PAIR);
 	soq_close(l.far);
-	CHECK_OK(pipe2(fd, O_CLOEXEC));
-	CHECK_ERR(soq_send_fd(l.near, fd[0]), -EPIPE);
+	link_open(&other, PAIR);
+	CHECK_ERR(soq_send_fd(l.near, soq_fd(other.near)), -EPIPE);
 	CHECK_ERR(soq_send(l.near, "x", 1), -EPIPE);
 	CHECK_EQ(soq_recv(l.near, &byte, 1), 0);
-	close(fd[0]);
-	close(fd[1]);
+	link_close(&other);
 	soq_close(l.near);
 }
 
@@ -271,7 +293,8 @@ static void *read_and_go(void *arg)
 }
 
 /* sendfile(2) raises a signal even when it returns the bytes that it could send before. */
-CONTRACT(no_signal_when_the_peer_goes_within_send_file)
+CONTRACT_KERNEL(no_signal_when_the_peer_goes_within_send_file,
+	"the signal would come from the kernel's sendfile(2), within one call")
 {
 	enum { LEN = 4 << 20 };
 	int file = memfd_create("file", MFD_CLOEXEC), fds[2];

@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <sys/wait.h>
 
+#define INHERITED "what is inherited, from a parent or a starter, is the kernel's"
+
 /* In the child: a listener that the parent opened keeps nobody waiting longer than told. */
 _Noreturn static void accept_in_the_child(struct soq_listener *l)
 {
@@ -45,13 +47,13 @@ static void accept_in_children(void)
 	}
 }
 
-CONTRACT(accept_in_a_forked_child)
+CONTRACT_KERNEL(accept_in_a_forked_child, INHERITED)
 {
 	accept_in_children();
 }
 
 /* Left to itself, a child has epoll, whatever the parent opened the listener with. */
-CONTRACT(accept_in_a_forked_child_of_another_engine)
+CONTRACT_KERNEL(accept_in_a_forked_child_of_another_engine, INHERITED)
 {
 	CHECK_OK(unsetenv("SOQUETE_ENGINE"));
 	accept_in_children();
@@ -70,7 +72,7 @@ static void check_alive(int a, int b)
 }
 
 /* listen(2) refuses a connected socket. */
-CONTRACT(listen_fails_on_an_inherited_socket)
+CONTRACT_KERNEL(listen_fails_on_an_inherited_socket, INHERITED)
 {
 	struct soq_listener *l = NULL;
 	struct soq_server *server;
@@ -108,7 +110,7 @@ static bool is_nonblocking(int fd)
 	return CHECK_OK(fcntl(fd, F_GETFL)) & O_NONBLOCK;
 }
 
-CONTRACT(inherited_descriptors_close_on_exec)
+CONTRACT_KERNEL(inherited_descriptors_close_on_exec, INHERITED)
 {
 	struct soq_listener *l;
 	struct soq_stream *s;
@@ -139,7 +141,7 @@ CONTRACT(inherited_descriptors_close_on_exec)
 	soq_dgram_close(d);
 }
 
-CONTRACT(detach_of_what_came_nonblocking)
+CONTRACT_KERNEL(detach_of_what_came_nonblocking, INHERITED)
 {
 	struct soq_stream *s;
 	char byte;
@@ -161,7 +163,7 @@ CONTRACT(detach_of_what_came_nonblocking)
 }
 
 /* Asking whether a descriptor is ready changes nothing about it. */
-CONTRACT(wait_fd_leaves_the_mode)
+CONTRACT_KERNEL(wait_fd_leaves_the_mode, INHERITED)
 {
 	int fds[2];
 

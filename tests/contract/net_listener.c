@@ -17,10 +17,18 @@ CONTRACT(listen_port_zero_is_a_port_of_ones_own)
 	CHECK_OK(soq_listener_addr(b, &addr_b));
 	CHECK(soq_addr_port(&addr_a) > 0 && soq_addr_port(&addr_b) > 0);
 	CHECK(soq_addr_port(&addr_a) != soq_addr_port(&addr_b));
-	CHECK(fcntl(soq_listener_fd(a), F_GETFD) & FD_CLOEXEC);
 	soq_listener_close(a);
 	soq_listener_close(b);
 	soq_listener_close(NULL);
+}
+
+CONTRACT_KERNEL(listener_closes_on_exec, "a simulated descriptor has no such flag")
+{
+	struct soq_listener *l;
+
+	CHECK_OK(soq_listen(&l, "tcp://127.0.0.1:0", NULL));
+	CHECK(fcntl(soq_listener_fd(l), F_GETFD) & FD_CLOEXEC);
+	soq_listener_close(l);
 }
 
 CONTRACT(listen_every_address)
@@ -100,7 +108,7 @@ CONTRACT(listen_shares_a_port_when_asked)
 	soq_listener_close(b);
 }
 
-CONTRACT(listen_low_port_needs_a_privilege)
+CONTRACT_KERNEL(listen_low_port_needs_a_privilege, "a simulated host knows no privileges")
 {
 	struct soq_listener *l;
 	int first = 1024, status;
@@ -126,35 +134,16 @@ CONTRACT(listen_low_port_needs_a_privilege)
 	CHECK_EQ(status, 0);
 }
 
-CONTRACT(listen_bad_endpoints_are_explained)
+struct error_row {
+	const char *text;
+	int rc;
+};
+
+static void check_errors(const struct error_row *rows, size_t count)
 {
-	static const struct {
-		const char *text;
-		int rc;
-	} rows[] = {
-		{ "", -SOQ_EENDPOINT },
-		{ "tcp://", -SOQ_EENDPOINT },
-		{ "tcp://127.0.0.1", -SOQ_EENDPOINT },
-		{ "tcp://127.0.0.1:", -SOQ_EENDPOINT },
-		{ "tcp://127.0.0.1:65536", -SOQ_EENDPOINT },
-		{ "tcp://127.0.0.1:-1", -SOQ_EENDPOINT },
-		{ "tcp://[::1:80", -SOQ_EENDPOINT },
-		{ "tcp://::1:80", -SOQ_EENDPOINT },
-		{ "gopher://127.0.0.1:70", -SOQ_EENDPOINT },
-		{ "unix://", -SOQ_EENDPOINT },
-		{ "fd://x", -SOQ_EENDPOINT },
-		{ "udp://127.0.0.1:0", -EPROTOTYPE },
-		{ "unixgram:///tmp/x", -EPROTOTYPE },
-		{ "tls://127.0.0.1:0", -EPROTONOSUPPORT },
-		{ "tcp://192.0.2.1:0", -EADDRNOTAVAIL },
-		{ "unix:///no/such/folder/socket", -ENOENT },
-		{ "fd://65000", -EBADF },
-		{ "fd://0", -ENOTSOCK },
-		{ "tcp://127.0.0.1:no-such-service", -SOQ_ENOPORT },
-	};
 	struct soq_listener *l = NULL;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		int rc;
 
 		ROW("%s", rows[i].text);
@@ -170,7 +159,52 @@ CONTRACT(listen_bad_endpoints_are_explained)
 	}
 }
 
-CONTRACT(listen_on_an_inherited_socket)
+CONTRACT(listen_bad_endpoints_are_explained)
+{
+	static const struct error_row rows[] = {
+		{ "", -SOQ_EENDPOINT },
+		{ "tcp://", -SOQ_EENDPOINT },
+		{ "tcp://127.0.0.1", -SOQ_EENDPOINT },
+		{ "tcp://127.0.0.1:", -SOQ_EENDPOINT },
+		{ "tcp://127.0.0.1:65536", -SOQ_EENDPOINT },
+		{ "tcp://127.0.0.1:-1", -SOQ_EENDPOINT },
+		{ "tcp://[::1:80", -SOQ_EENDPOINT },
+		{ "tcp://::1:80", -SOQ_EENDPOINT },
+		{ "gopher://127.0.0.1:70", -SOQ_EENDPOINT },
+		{ "unix://", -SOQ_EENDPOINT },
+		{ "fd://x", -SOQ_EENDPOINT },
+		{ "udp://127.0.0.1:0", -EPROTOTYPE },
+		{ "unixgram:///tmp/x", -EPROTOTYPE },
+		{ "tls://127.0.0.1:0", -EPROTONOSUPPORT },
+		{ "tcp://192.0.2.1:0", -EADDRNOTAVAIL },
+		{ "tcp://127.0.0.1:no-such-service", -SOQ_ENOPORT },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+CONTRACT_KERNEL(listen_bad_files_are_explained, "files are the kernel's")
+{
+	static const struct error_row rows[] = {
+		{ "unix:///no/such/folder/socket", -ENOENT },
+		{ "fd://65000", -EBADF },
+		{ "fd://0", -ENOTSOCK },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+SIM(listen_refuses_descriptors_of_the_kernel)
+{
+	static const struct error_row rows[] = {
+		{ "fd://0", -SOQ_ESIMULATED },
+		{ "fd://65000", -SOQ_ESIMULATED },
+	};
+
+	check_errors(rows, sizeof(rows) / sizeof(rows[0]));
+}
+
+CONTRACT_KERNEL(listen_on_an_inherited_socket, "what is inherited is the kernel's")
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -205,10 +239,10 @@ static void accept_late(void *arg)
 CONTRACT(accept_timeout_busy_and_cancelled)
 {
 	struct soq_scope *scope;
-	struct soq_stream *s = NULL;
+	struct soq_stream *s = NULL, *client;
 	struct soq_listener *l;
 	int64_t outer;
-	int fd;
+	int rc;
 
 	for (enum link_kind kind = TCP4; kind <= UNIX_ABSTRACT; kind++) {
 		CHECK_OK(soq_listen(&l, link_endpoint(kind), NULL));
@@ -227,15 +261,34 @@ CONTRACT(accept_timeout_busy_and_cancelled)
 		soq_scope_close(scope);
 		CHECK(!s);
 		soq_set_accept_timeout(l, 0); /* a client that waits already is there */
-		if (kind == DUAL) {
-			soq_listener_close(l);
-			continue;
-		}
-		fd = raw_connect(l);
-		CHECK_OK(soq_accept(&s, l));
+		client = client_new(l);
+		while ((rc = soq_accept(&s, l)) == -ETIMEDOUT) /* it may be on its way */
+			CHECK_OK(soq_yield());
+		CHECK_OK(rc);
 		soq_close(s);
 		s = NULL;
-		close(fd);
+		soq_close(client);
+		soq_listener_close(l);
+	}
+}
+
+SIM(accept_timeout_is_punctual)
+{
+	struct soq_listener *l;
+	struct soq_stream *s;
+	int64_t began, outer;
+
+	for (enum link_kind kind = TCP4; kind <= UNIX_ABSTRACT; kind++) {
+		CHECK_OK(soq_listen(&l, link_endpoint(kind), NULL));
+		ROW("%s", link_names[kind]);
+		soq_set_accept_timeout(l, 5 * SOQ_MS);
+		began = soq_now();
+		CHECK_ERR(soq_accept(&s, l), -ETIMEDOUT);
+		check_punctual(began + 5 * SOQ_MS, 1);
+		outer = soq_deadline(began + 6 * SOQ_MS);
+		CHECK_ERR(soq_accept(&s, l), -ETIMEDOUT);
+		check_punctual(began + 6 * SOQ_MS, 1);
+		soq_deadline_restore(outer);
 		soq_listener_close(l);
 	}
 }
@@ -244,21 +297,21 @@ CONTRACT(accept_timeout_busy_and_cancelled)
 CONTRACT(accept_in_order)
 {
 	enum { CLIENTS = 50 };
-	struct soq_stream *s;
+	struct soq_stream *clients[CLIENTS], *s;
 	struct soq_listener *l;
-	int fds[CLIENTS], got;
+	int got;
 
 	CHECK_OK(soq_listen(&l, "tcp://127.0.0.1:0", NULL));
 	for (int i = 0; i < CLIENTS; i++) {
-		fds[i] = raw_connect(l);
-		CHECK_EQ(write(fds[i], &i, sizeof(i)), sizeof(i));
+		clients[i] = client_new(l);
+		CHECK_EQ(soq_send(clients[i], &i, sizeof(i)), sizeof(i));
 	}
 	for (int i = 0; i < CLIENTS; i++) {
 		CHECK_OK(soq_accept(&s, l));
 		CHECK_EQ(soq_recv_full(s, &got, sizeof(got)), sizeof(got));
 		CHECK_EQ(got, i);
 		soq_close(s);
-		close(fds[i]);
+		soq_close(clients[i]);
 	}
 	soq_listener_close(l);
 }
@@ -267,14 +320,13 @@ CONTRACT(accept_in_order)
 CONTRACT(accept_after_a_client_went_away)
 {
 	struct soq_listener *l;
-	struct soq_stream *s;
+	struct soq_stream *client, *s;
 	char byte;
-	int fd;
 
 	CHECK_OK(soq_listen(&l, "tcp://127.0.0.1:0", NULL));
-	raw_reset(raw_connect(l));
-	fd = raw_connect(l);
-	CHECK_EQ(write(fd, "x", 1), 1);
+	stream_reset(client_new(l));
+	client = client_new(l);
+	CHECK_EQ(soq_send(client, "x", 1), 1);
 	CHECK_OK(soq_accept(&s, l));
 	if (soq_recv(s, &byte, 1) == -ECONNRESET) { /* Linux hands it out all the same */
 		soq_close(s);
@@ -282,11 +334,13 @@ CONTRACT(accept_after_a_client_went_away)
 		CHECK_EQ(soq_recv(s, &byte, 1), 1);
 	}
 	soq_close(s);
-	close(fd);
+	soq_close(client);
 	soq_listener_close(l);
 }
 
 /* ---- paths ---- */
+
+#define FILES "a simulated path is no file"
 
 static struct sockaddr_un path_of(const char *name)
 {
@@ -322,7 +376,7 @@ static const char *endpoint_of(const char *name)
 	return text;
 }
 
-CONTRACT(listen_takes_a_stale_path_over)
+CONTRACT_KERNEL(listen_takes_a_stale_path_over, FILES)
 {
 	struct soq_stream *client, *s;
 	struct soq_listener *l;
@@ -339,7 +393,7 @@ CONTRACT(listen_takes_a_stale_path_over)
 	CHECK(!exists("stale"));
 }
 
-CONTRACT(listen_spares_a_live_path)
+CONTRACT_KERNEL(listen_spares_a_live_path, FILES)
 {
 	struct soq_stream *client, *s;
 	struct soq_listener *l, *other;
@@ -361,7 +415,7 @@ CONTRACT(listen_spares_a_live_path)
 	soq_listener_close(l);
 }
 
-CONTRACT(listen_spares_what_is_no_socket)
+CONTRACT_KERNEL(listen_spares_what_is_no_socket, FILES)
 {
 	struct sockaddr_un un = path_of("file");
 	int fd = (int)CHECK_OK(open(un.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -380,7 +434,7 @@ CONTRACT(listen_spares_what_is_no_socket)
 	CHECK(S_ISLNK(st.st_mode));
 }
 
-CONTRACT(listen_path_is_removed_unless_replaced)
+CONTRACT_KERNEL(listen_path_is_removed_unless_replaced, FILES)
 {
 	struct soq_listener *l, *next;
 	struct soq_stream *client;
@@ -397,7 +451,7 @@ CONTRACT(listen_path_is_removed_unless_replaced)
 	CHECK(!exists("path"));
 }
 
-CONTRACT(listen_unix_mode)
+CONTRACT_KERNEL(listen_unix_mode, FILES)
 {
 	static const unsigned modes[] = { 0600, 0666, 0660, 0777 };
 	struct soq_listener *l;
@@ -478,7 +532,7 @@ static void race(void)
 }
 
 /* Many start at once on one path, new or stale: exactly one gets it. */
-CONTRACT(listen_race_for_a_path)
+CONTRACT_KERNEL(listen_race_for_a_path, FILES)
 {
 	for (unsigned i = 0; i < test_scale(40); i++) {
 		ROW("round %u", i); /* the first on a new path, the others on a stale one */

@@ -12,14 +12,14 @@ CONTRACT(credentials_of_the_peer)
 	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_peer_credentials(l.far, &who));
-		CHECK_EQ(who.pid, getpid());
-		CHECK_EQ(who.uid, getuid());
-		CHECK_EQ(who.gid, getgid());
+		CHECK_EQ(who.pid, test_is_simulated() ? 1 : getpid());
+		CHECK_EQ(who.uid, test_is_simulated() ? 0 : getuid());
+		CHECK_EQ(who.gid, test_is_simulated() ? 0 : getgid());
 		link_close(&l);
 	}
 }
 
-CONTRACT(credentials_of_another_process)
+CONTRACT_KERNEL(credentials_of_another_process, "a simulated program is no process")
 {
 	struct soq_listener *l;
 	struct soq_credentials who;
@@ -57,24 +57,48 @@ CONTRACT(credentials_of_another_process)
 /* A descriptor that was passed reads what the sender's reads, after the sender's is gone. */
 CONTRACT(descriptor_passing)
 {
+	struct link l, passed;
+	char buf[8];
+	int got;
+
+	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
+		link_open(&passed, PAIR);
+		link_open(&l, kind);
+		CHECK_EQ(soq_send(passed.far, "inside", 6), 6);
+		CHECK_OK(soq_send_fd(l.near, soq_fd(passed.near)));
+		soq_close(passed.near);
+		CHECK_OK(soq_recv_fd(l.far, &got));
+		CHECK_OK(soq_adopt(&passed.near, got));
+		CHECK_EQ(soq_recv_full(passed.near, buf, 6), 6);
+		CHECK_MEM(buf, "inside", 6);
+		CHECK_EQ(soq_send(passed.near, "back", 4), 4);
+		CHECK_EQ(soq_recv_full(passed.far, buf, 4), 4);
+		soq_close(passed.near);
+		CHECK_EQ(soq_recv(passed.far, buf, 1), 0); /* that was the last of it */
+		soq_close(passed.far);
+		link_close(&l);
+	}
+}
+
+/* A simulated message can carry what is the kernel's, too. */
+CONTRACT(descriptor_passing_of_a_pipe)
+{
 	struct link l;
 	char buf[8];
 	int fds[2], got;
 
-	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
-		link_open(&l, kind);
-		CHECK_OK(pipe2(fds, O_CLOEXEC));
-		CHECK_EQ(write(fds[1], "inside", 6), 6);
-		CHECK_OK(soq_send_fd(l.near, fds[0]));
-		close(fds[0]);
-		CHECK_OK(soq_recv_fd(l.far, &got));
-		CHECK(fcntl(got, F_GETFD) & FD_CLOEXEC);
-		CHECK_EQ(read(got, buf, sizeof(buf)), 6);
-		CHECK_MEM(buf, "inside", 6);
-		close(got);
-		close(fds[1]);
-		link_close(&l);
-	}
+	link_open(&l, PAIR);
+	CHECK_OK(pipe2(fds, O_CLOEXEC));
+	CHECK_EQ(write(fds[1], "inside", 6), 6);
+	CHECK_OK(soq_send_fd(l.near, fds[0]));
+	close(fds[0]);
+	CHECK_OK(soq_recv_fd(l.far, &got));
+	CHECK(fcntl(got, F_GETFD) & FD_CLOEXEC);
+	CHECK_EQ(read(got, buf, sizeof(buf)), 6);
+	CHECK_MEM(buf, "inside", 6);
+	close(got);
+	close(fds[1]);
+	link_close(&l);
 }
 
 static void recv_fd_late(void *arg)
@@ -82,7 +106,7 @@ static void recv_fd_late(void *arg)
 	int got;
 
 	CHECK_OK(soq_recv_fd(arg, &got));
-	close(got);
+	descriptor_close(got);
 }
 
 CONTRACT(descriptor_passing_waits)
@@ -97,7 +121,7 @@ CONTRACT(descriptor_passing_waits)
 	CHECK_EQ(got, -2);
 	soq_set_recv_timeout(l.far, SOQ_NEVER);
 	go(scope, recv_fd_late, l.far);
-	CHECK_OK(soq_send_fd(l.near, 0));
+	CHECK_OK(soq_send_fd(l.near, soq_fd(l.near)));
 	scope_join(scope);
 	CHECK_OK(soq_shutdown(l.near));
 	CHECK_ERR(soq_recv_fd(l.far, &got), -ENODATA);
@@ -112,28 +136,27 @@ CONTRACT(descriptor_wanted_but_a_byte_came)
 	link_open(&l, UNIX_ABSTRACT);
 	CHECK_EQ(soq_send(l.near, "x", 1), 1);
 	CHECK_ERR(soq_recv_fd(l.far, &got), -EBADMSG);
-	CHECK_OK(soq_send_fd(l.near, 0)); /* and the next is in its place */
+	CHECK_OK(soq_send_fd(l.near, soq_fd(l.near))); /* and the next is in its place */
 	CHECK_OK(soq_recv_fd(l.far, &got));
-	close(got);
+	descriptor_close(got);
 	CHECK_OK(soq_unrecv(l.far, "y", 1));
 	CHECK_ERR(soq_recv_fd(l.far, &got), -EBADMSG);
 	link_close(&l);
 }
 
-/* Passed to one who only reads bytes, it is closed by the kernel. */
+/* Passed to one who only reads bytes, it is closed. So it is when nobody receives it. */
 CONTRACT(descriptor_came_but_a_byte_was_wanted)
 {
-	struct link l;
+	struct link l, passed;
 	char byte, end;
-	int fds[2];
 
 	link_open(&l, PAIR);
-	CHECK_OK(pipe2(fds, O_CLOEXEC));
-	CHECK_OK(soq_send_fd(l.near, fds[1]));
-	close(fds[1]);
+	link_open(&passed, PAIR);
+	CHECK_OK(soq_send_fd(l.near, soq_fd(passed.near)));
+	soq_close(passed.near);
 	CHECK_EQ(soq_recv(l.far, &byte, 1), 1);
-	CHECK_EQ(read(fds[0], &end, 1), 0); /* no writer is left */
-	close(fds[0]);
+	CHECK_EQ(soq_recv(passed.far, &end, 1), 0); /* nobody has it any more */
+	soq_close(passed.far);
 	link_close(&l);
 }
 
@@ -160,7 +183,7 @@ static void send_many_fds(int socket, int fd, size_t count)
 }
 
 /* A peer that passes more than it was asked for must not fill our table of descriptors. */
-CONTRACT(descriptors_unasked_for_are_closed)
+CONTRACT_KERNEL(descriptors_unasked_for_are_closed, "only sendmsg(2) can pass so many")
 {
 	struct link l;
 	char end;
@@ -191,7 +214,7 @@ CONTRACT(local_calls_refuse_tcp)
 	for (enum link_kind kind = TCP4; kind <= DUAL; kind++) {
 		link_open(&l, kind);
 		CHECK_ERR(soq_peer_credentials(l.near, &who), -EOPNOTSUPP);
-		CHECK_ERR(soq_send_fd(l.near, 0), -EOPNOTSUPP);
+		CHECK_ERR(soq_send_fd(l.near, soq_fd(l.far)), -EOPNOTSUPP);
 		CHECK_ERR(soq_recv_fd(l.near, &got), -EOPNOTSUPP);
 		link_close(&l);
 	}
@@ -199,11 +222,16 @@ CONTRACT(local_calls_refuse_tcp)
 
 CONTRACT(descriptor_that_is_none)
 {
-	struct link l;
+	struct link l, other;
+	int closed;
 
 	link_open(&l, PAIR);
+	link_open(&other, PAIR);
+	closed = soq_fd(other.near);
+	link_close(&other);
 	CHECK_ERR(soq_send_fd(l.near, -1), -EBADF);
 	CHECK_ERR(soq_send_fd(l.near, 65000), -EBADF);
+	CHECK_ERR(soq_send_fd(l.near, closed), -EBADF);
 	CHECK_EQ(soq_send(l.near, "x", 1), 1);
 	link_close(&l);
 }

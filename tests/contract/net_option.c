@@ -3,15 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t len = sizeof(value);
-
-	CHECK_OK(getsockopt(fd, level, name, &value, &len));
-	return value;
-}
+#include <poll.h>
 
 CONTRACT(option_nodelay_and_cork)
 {
@@ -19,14 +11,14 @@ CONTRACT(option_nodelay_and_cork)
 
 	for (enum link_kind kind = TCP4; kind <= DUAL; kind++) {
 		link_open(&l, kind);
-		CHECK(option(soq_fd(l.near), IPPROTO_TCP, TCP_NODELAY));
-		CHECK(option(soq_fd(l.far), IPPROTO_TCP, TCP_NODELAY));
+		CHECK(socket_number(soq_fd(l.near), IPPROTO_TCP, TCP_NODELAY));
+		CHECK(socket_number(soq_fd(l.far), IPPROTO_TCP, TCP_NODELAY));
 		CHECK_OK(soq_set_nodelay(l.near, false));
-		CHECK(!option(soq_fd(l.near), IPPROTO_TCP, TCP_NODELAY));
+		CHECK(!socket_number(soq_fd(l.near), IPPROTO_TCP, TCP_NODELAY));
 		CHECK_OK(soq_set_cork(l.near, true));
-		CHECK(option(soq_fd(l.near), IPPROTO_TCP, TCP_CORK));
+		CHECK(socket_number(soq_fd(l.near), IPPROTO_TCP, TCP_CORK));
 		CHECK_OK(soq_set_cork(l.near, false));
-		CHECK(!option(soq_fd(l.near), IPPROTO_TCP, TCP_CORK));
+		CHECK(!socket_number(soq_fd(l.near), IPPROTO_TCP, TCP_CORK));
 		link_close(&l);
 	}
 	link_open(&l, PAIR);
@@ -42,12 +34,12 @@ CONTRACT(option_keepalive)
 	link_open(&l, TCP4);
 	fd = soq_fd(l.near);
 	CHECK_OK(soq_set_keepalive(l.near, 1500 * SOQ_MS, 2 * SOQ_S, 3));
-	CHECK(option(fd, SOL_SOCKET, SO_KEEPALIVE));
-	CHECK_EQ(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 2); /* rounded up */
-	CHECK_EQ(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 2);
-	CHECK_EQ(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	CHECK(socket_number(fd, SOL_SOCKET, SO_KEEPALIVE));
+	CHECK_EQ(socket_number(fd, IPPROTO_TCP, TCP_KEEPIDLE), 2); /* rounded up */
+	CHECK_EQ(socket_number(fd, IPPROTO_TCP, TCP_KEEPINTVL), 2);
+	CHECK_EQ(socket_number(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
 	CHECK_OK(soq_set_keepalive(l.near, 0, 0, 0));
-	CHECK(!option(fd, SOL_SOCKET, SO_KEEPALIVE));
+	CHECK(!socket_number(fd, SOL_SOCKET, SO_KEEPALIVE));
 	link_close(&l);
 }
 
@@ -62,7 +54,7 @@ CONTRACT(option_keepalive_without_limit)
 		ROW("%lld ns", (long long)durations[i]);
 		CHECK_ERR(soq_set_keepalive(l.near, durations[i], SOQ_S, 3), -EINVAL);
 		CHECK_ERR(soq_set_keepalive(l.near, SOQ_S, durations[i], 3), -EINVAL);
-		CHECK_EQ(option(soq_fd(l.near), IPPROTO_TCP, TCP_KEEPIDLE), 1);
+		CHECK_EQ(socket_number(soq_fd(l.near), IPPROTO_TCP, TCP_KEEPIDLE), 1);
 	}
 	link_close(&l);
 }
@@ -70,7 +62,6 @@ CONTRACT(option_keepalive_without_limit)
 CONTRACT(option_buffers_and_linger)
 {
 	struct linger linger;
-	socklen_t len = sizeof(linger);
 	struct link l;
 	int fd;
 
@@ -79,15 +70,16 @@ CONTRACT(option_buffers_and_linger)
 		fd = soq_fd(l.near);
 		CHECK_OK(soq_set_recv_buffer(l.near, 20000));
 		CHECK_OK(soq_set_send_buffer(l.near, 30000));
-		CHECK_EQ(option(fd, SOL_SOCKET, SO_RCVBUF), 40000); /* socket(7): doubled */
-		CHECK_EQ(option(fd, SOL_SOCKET, SO_SNDBUF), 60000);
+		CHECK_EQ(socket_number(fd, SOL_SOCKET, SO_RCVBUF),
+			40000); /* socket(7): doubled */
+		CHECK_EQ(socket_number(fd, SOL_SOCKET, SO_SNDBUF), 60000);
 		CHECK_OK(soq_set_recv_buffer(l.near, (size_t)-1)); /* as much as there is */
-		CHECK(option(fd, SOL_SOCKET, SO_RCVBUF) > 0);
+		CHECK(socket_number(fd, SOL_SOCKET, SO_RCVBUF) > 0);
 		CHECK_OK(soq_set_linger(l.near, 0));
-		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len));
+		socket_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 		CHECK(linger.l_onoff && linger.l_linger == 0);
 		CHECK_OK(soq_set_linger(l.near, -1));
-		CHECK_OK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len));
+		socket_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 		CHECK(!linger.l_onoff);
 		link_close(&l);
 	}
@@ -119,7 +111,7 @@ CONTRACT(address_of_both_ends)
 }
 
 /* A descriptor given up is in blocking mode, and nothing that was on its way is lost. */
-CONTRACT(detach_leaves_a_blocking_descriptor)
+CONTRACT_KERNEL(detach_leaves_a_blocking_descriptor, "a simulated descriptor has no mode")
 {
 	struct link l;
 	char buf[8];
@@ -156,6 +148,7 @@ CONTRACT(detach_and_adopt_again)
 			CHECK_OK(soq_adopt(&l.near, fd));
 			soq_set_recv_timeout(l.near, SOQ_MS);
 			CHECK_ERR(soq_recv(l.near, buf, sizeof(buf)), -ETIMEDOUT);
+			soq_set_recv_timeout(l.near, SOQ_NEVER);
 			CHECK_EQ(soq_send(l.far, "ping", 4), 4);
 			CHECK_EQ(soq_recv_full(l.near, buf, 4), 4);
 			CHECK_EQ(soq_send(l.near, "pong", 4), 4);
@@ -165,7 +158,49 @@ CONTRACT(detach_and_adopt_again)
 	}
 }
 
-CONTRACT(adopt_refuses_what_is_no_stream)
+/* A detached descriptor keeps what was on its way. */
+CONTRACT(detach_loses_nothing_on_its_way)
+{
+	struct link l;
+	char buf[8];
+
+	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+		link_open(&l, kind);
+		CHECK_EQ(soq_send(l.far, "kept", 4), 4);
+		CHECK_OK(soq_adopt(&l.near, (int)CHECK_OK(soq_detach(l.near))));
+		CHECK_EQ(soq_recv_full(l.near, buf, 4), 4);
+		CHECK_MEM(buf, "kept", 4);
+		soq_close(l.near);
+		CHECK_EQ(soq_recv(l.far, buf, 4), 0);
+		soq_close(l.far);
+	}
+}
+
+CONTRACT(adopt_refuses_a_datagram_socket)
+{
+	struct soq_stream *s = NULL;
+	struct soq_dgram *d;
+
+	CHECK_OK(soq_dgram_open(&d, "udp://127.0.0.1:0"));
+	CHECK_ERR(soq_adopt(&s, soq_dgram_fd(d)), -EPROTOTYPE);
+	CHECK_ERR(soq_adopt(&s, -1), -EBADF);
+	CHECK(!s);
+	CHECK_OK(soq_dgram_set_hops(d, 9)); /* still its owner's */
+	soq_dgram_close(d);
+}
+
+SIM(adopt_refuses_descriptors_of_the_kernel)
+{
+	struct soq_stream *s = NULL;
+
+	CHECK_ERR(soq_adopt(&s, 0), -SOQ_ESIMULATED);
+	CHECK_ERR(soq_adopt(&s, 65000), -SOQ_ESIMULATED);
+	CHECK_ERR(soq_wait_fd(0, POLLIN), -SOQ_ESIMULATED);
+	CHECK(!s);
+}
+
+CONTRACT_KERNEL(
+	adopt_refuses_what_is_no_stream, "pipes and numbers of no file are the kernel's")
 {
 	struct soq_stream *s = NULL;
 	int fds[2], dgram = (int)CHECK_OK(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -187,7 +222,7 @@ CONTRACT(adopt_refuses_what_is_no_stream)
 }
 
 /* A description shared with others is not made non-blocking behind their back. */
-CONTRACT(adopt_leaves_the_mode_to_the_others)
+CONTRACT_KERNEL(adopt_leaves_the_mode_to_the_others, "a simulated descriptor has no mode")
 {
 	struct soq_stream *s;
 	char byte;

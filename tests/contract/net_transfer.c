@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 
+#define URGENT "only the kernel's own calls can send urgent data"
+
 struct flow {
 	struct soq_stream *stream;
 	size_t offset; /* where the pattern begins */
@@ -130,9 +132,22 @@ CONTRACT(transfer_a_byte_at_a_time)
 	}
 }
 
+/* A stream over TCP whose peer is a socket of the kernel's own. @return that one */
+static int raw_peer(struct soq_stream **ret)
+{
+	struct soq_listener *l;
+	int fd;
+
+	CHECK_OK(soq_listen(&l, "tcp://127.0.0.1:0", NULL));
+	fd = raw_connect(l);
+	CHECK_OK(soq_accept(ret, l));
+	soq_listener_close(l);
+	return fd;
+}
+
 /* Urgent data makes a receive end early, with more behind it: whoever takes that for the
  * last of it waits for ever (tcp(7), SO_OOBINLINE). */
-CONTRACT(transfer_urgent_data_stalls_nobody)
+CONTRACT_KERNEL(transfer_urgent_data_stalls_nobody, URGENT)
 {
 	struct soq_stream *s;
 	char buf[64];
@@ -167,7 +182,7 @@ static void count_bytes(void *arg)
 }
 
 /* The same to a receiver that waits already. */
-CONTRACT(transfer_urgent_data_wakes_the_reader)
+CONTRACT_KERNEL(transfer_urgent_data_wakes_the_reader, URGENT)
 {
 	struct soq_scope *scope = scope_open();
 	struct urgent u = { 0 };
@@ -369,7 +384,7 @@ CONTRACT(send_file_cut_short_tells_the_count)
 CONTRACT(send_file_of_what_is_none)
 {
 	struct link l;
-	int fd[2];
+	int fd[2]; /* a pipe: what the file is, is the kernel's on every engine */
 
 	link_open(&l, TCP4);
 	CHECK_OK(pipe2(fd, O_CLOEXEC));

@@ -18,7 +18,7 @@ int chmod(const char *path, mode_t mode)
 	return -1;
 }
 
-CONTRACT(listen_unix_mode_that_cannot_be_set)
+CONTRACT_KERNEL(listen_unix_mode_that_cannot_be_set, "a simulated path is no file")
 {
 	struct soq_listen_options opt = { .unix_mode = 0600 };
 	struct soq_listener *l = NULL;
