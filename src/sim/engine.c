@@ -126,6 +126,12 @@ void soq__sim_engine_resume(struct soq__sim_engine *e)
 		soq__sim_at(sim, &e->resume, sim->now_ns + round_cost(e));
 }
 
+/* Why a descriptor is none of a simulated socket's. */
+static int no_socket(int fd)
+{
+	return fd >= 0 && fd < SOQ__SIM_FD_BASE ? -SOQ_ESIMULATED : -EBADF;
+}
+
 static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	struct soq__sim_engine *e = soq__sim_engine_of(base);
@@ -133,7 +139,7 @@ static bool submit(struct soq__engine *base, struct soq__op *op)
 
 	e->idle_rounds = 0;
 	if (!s) {
-		op->result = op->socket->fd < SOQ__SIM_FD_BASE ? -SOQ_ESIMULATED : -EBADF;
+		op->result = no_socket(op->socket->fd);
 		return true;
 	}
 	op->engine = base;
@@ -440,7 +446,7 @@ static int duplicate(struct soq__engine *base, int fd)
 	struct soq__sim_socket *s = soq__sim_socket_of(soq__sim_engine_of(base)->host->sim, fd);
 
 	if (!s)
-		return fd < SOQ__SIM_FD_BASE ? -SOQ_ESIMULATED : -EBADF;
+		return no_socket(fd);
 	s->refs++;
 	return fd;
 }
@@ -452,7 +458,7 @@ static int adopt(struct soq__engine *base, struct soq__socket *ret, int fd, bool
 
 	(void)foreign;
 	if (!s)
-		return fd < SOQ__SIM_FD_BASE ? -SOQ_ESIMULATED : -EBADF;
+		return no_socket(fd);
 	s->owner = e;
 	*ret = (struct soq__socket){ .fd = fd };
 	return 0;
