@@ -81,6 +81,7 @@ int soq__sim_unix_find(const struct soq_sim_host *host, const struct soq_addr *a
 	struct soq__sim_unix_socket **ret);
 struct soq__sim_unix_name *soq__sim_unix_name_ref(struct soq__sim_unix_name *name);
 void soq__sim_unix_name_unref(struct soq__sim_unix_name *name);
+/* Of an unnamed socket (NULL): of length 0, as engines say it. */
 void soq__sim_unix_name_addr(struct soq_addr *ret, const struct soq__sim_unix_name *name);
 /* Fill in a message's sender. */
 void soq__sim_unix_name_put(struct msghdr *msg, const struct soq__sim_unix_name *name);

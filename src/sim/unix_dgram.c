@@ -153,15 +153,25 @@ static void enqueue(struct dgram *from, struct dgram *to, const struct msghdr *m
 	to->queued_bytes += charge(len);
 }
 
-/* Take a message out of its queue. Nobody is told of the room yet. */
 static void dequeue(struct dgram *d, struct message *m)
 {
 	soq__list_remove(&m->node);
 	d->queue_count--;
 	d->queued_bytes -= charge(m->len);
+}
+
+/* The message is in no queue any more: its sender has so much more room. */
+static void settle(struct message *m, bool abandoned)
+{
+	struct dgram *from = m->from;
+
+	if (!from)
+		return;
 	soq__list_remove(&m->sent);
-	if (m->from)
-		m->from->sent_bytes -= charge(m->len);
+	m->from = NULL;
+	from->sent_bytes -= charge(m->len);
+	if (!abandoned)
+		changed(from, SOQ__SIM_OUT);
 }
 
 /* Its rights are somebody else's by now, or freed. */
@@ -171,16 +181,24 @@ static void message_free(struct message *m)
 	free(m);
 }
 
+/* Lose what is in the queue now: what senders that are woken by it send is not lost. Closing
+ * descriptors may end other sockets. */
 static void purge(struct dgram *d, bool abandoned)
 {
 	struct soq_sim *sim = d->u.base.host->sim;
+	struct soq__list lost, *node;
 
-	while (!soq__list_empty(&d->queue)) {
+	soq__list_init(&lost);
+	while (d->queue_count > 0) {
 		struct message *m = soq__container_of(d->queue.next, struct message, node);
 
 		dequeue(d, m);
-		if (m->from && !abandoned)
-			changed(m->from, SOQ__SIM_OUT);
+		soq__list_append(&lost, &m->node);
+	}
+	while ((node = soq__list_pop(&lost))) {
+		struct message *m = soq__container_of(node, struct message, node);
+
+		settle(m, abandoned);
 		soq__sim_unix_rights_free(sim, m->rights, abandoned);
 		message_free(m);
 	}
@@ -235,11 +253,10 @@ static void part(struct dgram *d, struct dgram *former)
 {
 	if (soq__list_empty(&d->queue))
 		return;
-	purge(d, false);
 	if (former->peer == d)
 		former->u.error = ECONNRESET;
 	changed(former, SOQ__SIM_IN | SOQ__SIM_OUT);
-	wake_senders(d);
+	purge(d, false);
 }
 
 static int64_t dgram_connect(struct dgram *d, const struct soq_addr *addr)
@@ -260,14 +277,21 @@ static int64_t dgram_connect(struct dgram *d, const struct soq_addr *addr)
 	if (former && former != peer)
 		part(d, former);
 	changed(d, SOQ__SIM_IN | SOQ__SIM_OUT);
+	/* Who may send to it, and how much, has changed. */
+	wake_senders(d);
 	return 0;
 }
 
 /* ---- sending ---- */
 
+static bool has_name(const struct msghdr *msg)
+{
+	return msg->msg_name && msg->msg_namelen > 0;
+}
+
 static int64_t receiver_of(struct dgram *d, const struct msghdr *msg, struct dgram **ret)
 {
-	if (msg->msg_name && msg->msg_namelen > 0)
+	if (has_name(msg))
 		return find(d, msg->msg_name, msg->msg_namelen, ret);
 	if (d->peer_ended) {
 		d->peer_ended = false;
@@ -277,8 +301,25 @@ static int64_t receiver_of(struct dgram *d, const struct msghdr *msg, struct dgr
 	return d->peer ? 0 : -ENOTCONN;
 }
 
-/* Whether a message could go now, if its sender has room for it. */
-static int64_t may_go(struct dgram *d, struct dgram *to, int flags)
+/* Whether its sender may send a message of so many bytes now, to whomever. It waits for its
+ * own buffer first, whatever becomes of the receiver meanwhile. */
+static int64_t may_leave(struct dgram *d, size_t len)
+{
+	size_t most = (size_t)d->u.send_buffer;
+	int64_t rc;
+
+	if (len + MESSAGE_RESERVE > most)
+		return -EMSGSIZE;
+	rc = soq__sim_unix_take_error(&d->u);
+	if (rc < 0)
+		return rc;
+	if (d->u.shut & SOQ__SIM_OUT)
+		return -EPIPE;
+	return d->sent_bytes >= most ? -EAGAIN : 0;
+}
+
+/* Whether the receiver takes a message now. */
+static int64_t may_arrive(struct dgram *d, struct dgram *to, int flags)
 {
 	if (!may_send(d, to))
 		return -EPERM;
@@ -293,26 +334,20 @@ static int64_t may_go(struct dgram *d, struct dgram *to, int flags)
 
 static int64_t dgram_send(struct dgram *d, const struct msghdr *msg, int flags)
 {
-	size_t len = soq__sim_iov_bytes(msg), most = (size_t)d->u.send_buffer;
 	struct soq__sim_unix_rights *rights;
+	size_t len = soq__sim_iov_bytes(msg);
 	struct dgram *to;
 	int64_t rc;
 
 	if (flags & ~SOQ__SIM_UNIX_KNOWN_FLAGS)
 		return -EOPNOTSUPP;
-	rc = receiver_of(d, msg, &to);
-	if (rc < 0)
-		return rc;
-	if (len + MESSAGE_RESERVE > most)
-		return -EMSGSIZE;
-	rc = soq__sim_unix_take_error(&d->u);
-	if (rc < 0)
-		return rc;
-	if (d->u.shut & SOQ__SIM_OUT)
-		return -EPIPE;
-	if (d->sent_bytes >= most)
-		return -EAGAIN;
-	rc = may_go(d, to, flags);
+	if (!has_name(msg) && !d->peer && !d->peer_ended)
+		return -ENOTCONN;
+	rc = may_leave(d, len);
+	if (rc == 0)
+		rc = receiver_of(d, msg, &to);
+	if (rc == 0)
+		rc = may_arrive(d, to, flags);
 	if (rc == 0)
 		rc = soq__sim_unix_rights_take(d->u.base.host->sim, msg, &rights);
 	if (rc < 0)
@@ -330,8 +365,7 @@ static void make_room(struct dgram *d, struct message *m)
 	bool was_full = d->queue_count > QUEUE_MAX;
 
 	dequeue(d, m);
-	if (m->from)
-		changed(m->from, SOQ__SIM_OUT);
+	settle(m, false);
 	if (was_full)
 		wake_senders(d);
 }

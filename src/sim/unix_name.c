@@ -85,7 +85,6 @@ void soq__sim_unix_name_addr(struct soq_addr *ret, const struct soq__sim_unix_na
 		return;
 	}
 	memset(ret, 0, sizeof(*ret));
-	ret->len = NAMELESS;
 	ret->sa.sa_family = AF_UNIX;
 }
 
