@@ -350,6 +350,12 @@ static void on_completion(struct engine *e, const struct io_uring_cqe *cqe)
 		if (goes_on(e, op, cqe->res))
 			return;
 		learn(op, cqe->flags);
+	} else if (cqe->res == -ENOENT && op->refs > 0) {
+		/* The kernel was just moving it: a connect to a full Unix socket goes from the
+		 * first attempt to a worker by way of task work, and is nowhere meanwhile. Not
+		 * asked again, the worker would wait for ever (seen on Linux 6.18). */
+		cancel(&e->base, op);
+		return;
 	}
 	if (op->refs == 0)
 		op->complete(op);
