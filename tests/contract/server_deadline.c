@@ -18,12 +18,10 @@ static int ignore(struct soq_dgram *d, const struct soq_packet *request, void *a
 static struct plan plan_of(soq_handler *handler)
 {
 	counters_open();
-	return (struct plan){
-		.sites = { { .endpoint = "tcp://127.0.0.1:0", .handler = handler },
-			{ .endpoint = "udp://127.0.0.1:0", .dgram = ignore } },
+	return (struct plan){ .sites = { { .endpoint = LOCAL, .handler = handler },
+				      { .endpoint = "udp://127.0.0.1:0", .dgram = ignore } },
 		.opt = { .shape = the_shape(), .linger_ns = SOQ_MS },
-		.deadline_ns = 30 * SOQ_MS
-	};
+		.deadline_ns = 30 * SOQ_MS };
 }
 
 /* Nobody comes: acceptors and receivers wait when the deadline passes. */
@@ -45,22 +43,13 @@ CONTRACT_SHAPES(deadline_of_the_run_while_clients_come)
 	struct remote r;
 
 	remote_start(&r, &plan);
-	CHECK_OK(soq_dgram_connect(&d, r.endpoints[1]));
-	while (soq_connect(&s, r.endpoints[0]) == 0) {
+	CHECK_OK(soq_dgram_connect(&d, r.places[1].endpoint));
+	while (soq_connect(&s, r.places[0].endpoint) == 0) {
 		soq_close(s);
 		soq_sendto(d, "x", 1, NULL);
 	}
 	soq_dgram_close(d);
 	remote_end(&r, -ETIMEDOUT);
-}
-
-static int sleep_for_ever(struct soq_stream *peer, void *arg)
-{
-	int rc = soq_sleep(SOQ_NEVER);
-
-	(void)peer, (void)arg;
-	atomic_fetch_add(rc == -ECANCELED ? &counters->cancelled : &counters->failed, 1);
-	return SOQ_DONE;
 }
 
 /* It is the run's, and not the handlers': those are cancelled. */
@@ -73,7 +62,7 @@ CONTRACT_SHAPES(deadline_of_the_run_cancels_clients)
 
 	plan.opt.grace_ns = 600 * SOQ_S;
 	remote_start(&r, &plan);
-	if (soq_connect(&s, r.endpoints[0]) == 0) {
+	if (soq_connect(&s, r.places[0].endpoint) == 0) {
 		CHECK(soq_recv(s, &byte, 1) <= 0);
 		soq_close(s);
 	}

@@ -16,7 +16,7 @@ static struct plan plan_of(const char *endpoint, soq_dgram_handler *handler)
 		.opt = { .shape = the_shape() } };
 }
 
-static struct soq_dgram *client_of(const char *endpoint)
+static struct soq_dgram *dgram_client(const char *endpoint)
 {
 	struct soq_dgram *d;
 
@@ -39,31 +39,45 @@ CONTRACT_SHAPES(dgrams_echo)
 {
 	static const size_t lengths[] = { 1, 0, 512, 1500, 60000 };
 	struct plan plan = plan_of("udp://:0", echo_dgram);
+	char endpoint[SOQ_ENDPOINT_TEXT_MAX];
 	struct soq_dgram *d;
-	char text[160];
 	struct remote r;
 
-	snprintf(text, sizeof(text), "unixgram://%s/grams", test_dir());
-	plan.sites[1] = (struct site){ .endpoint = text, .dgram = echo_dgram };
-	plan.sites[2] = (struct site){ .endpoint = "tcp://127.0.0.1:0", .handler = echo_lines };
+	plan.sites[1] = (struct site){ .endpoint = LOCAL, .handler = echo_lines };
 	remote_start(&r, &plan);
-	for (int i = 0; i < 4; i++) {
-		static const char *const hosts[] = { "127.0.0.1", "127.0.0.3", "[::1]" };
-		char endpoint[64];
-
-		if (i == 2 && !have_ipv6())
+	for (unsigned i = 0; i < ADDRESSES; i++) {
+		if (i == ADDRESSES - 1 && !have_ipv6())
 			continue;
-		if (i < 3)
-			snprintf(endpoint, sizeof(endpoint), "udp://%s:%u", hosts[i],
-				soq_addr_port(&r.addrs[0]));
-		d = client_of(i < 3 ? endpoint : r.endpoints[1]);
+		remote_at(endpoint, &r, 0, i);
+		d = dgram_client(endpoint);
 		for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
-			ROW("%zu bytes to %s", lengths[k], i < 3 ? hosts[i] : "unix");
+			ROW("%zu bytes to %s", lengths[k], endpoint);
 			ask(d, lengths[k]);
 		}
 		soq_dgram_close(d);
 	}
-	expect_service(&r, 2); /* beside each other */
+	expect_service(&r, 1); /* beside each other */
+	remote_stop(&r);
+}
+
+CONTRACT_SHAPES(dgrams_echo_over_a_unix_path)
+{
+	static const size_t lengths[] = { 1, 0, 512, 1500, 60000 };
+	struct soq_dgram *d;
+	struct plan plan;
+	char text[160];
+	struct remote r;
+
+	snprintf(text, sizeof(text), "unixgram://%s/grams", test_dir());
+	plan = plan_of(text, echo_dgram);
+	plan.here = true;
+	remote_start(&r, &plan);
+	d = dgram_client(r.places[0].endpoint);
+	for (size_t k = 0; k < sizeof(lengths) / sizeof(lengths[0]); k++) {
+		ROW("%zu bytes", lengths[k]);
+		ask(d, lengths[k]);
+	}
+	soq_dgram_close(d);
 	remote_stop(&r);
 	CHECK(access(text + strlen("unixgram://"), F_OK) < 0);
 }
@@ -71,13 +85,11 @@ CONTRACT_SHAPES(dgrams_echo)
 static int slow_or_echo(struct soq_dgram *d, const struct soq_packet *request, void *arg)
 {
 	if (request->len > 0 && *(char *)request->data == 's') {
-		atomic_fetch_add(&counters->began, 1);
-		while (!atomic_load(&counters->gate)) {
-			if (soq_sleep(SOQ_MS) < 0)
-				return -ECANCELED;
-			if (soq_draining())
-				atomic_store(&counters->draining, 1);
-		}
+		count(&counters->began);
+		if (await_gate() < 0)
+			return -ECANCELED;
+		if (soq_draining())
+			count(&counters->draining);
 	}
 	return echo_dgram(d, request, arg);
 }
@@ -91,18 +103,20 @@ CONTRACT_SHAPES(dgrams_overlap_and_drain)
 	struct remote r;
 	char buf[8];
 
+	plan.sites[1] = (struct site){ .endpoint = LOCAL, .handler = echo_lines };
 	plan.opt.grace_ns = 600 * SOQ_S;
 	remote_start(&r, &plan);
-	slow = client_of(r.endpoints[0]);
-	quick = client_of(r.endpoints[0]);
+	slow = dgram_client(r.places[0].endpoint);
+	quick = dgram_client(r.places[0].endpoint);
 	CHECK_EQ(soq_sendto(slow, "slow", 4, NULL), 4);
-	EVENTUALLY(atomic_load(&counters->began) == 1);
+	AWAIT(atomic_load(&counters->began) == 1);
 	if (test_shape() != TEST_ITERATIVE)
 		ask(quick, 100);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	EVENTUALLY(atomic_load(&counters->draining));
-	atomic_store(&counters->gate, 1);
+	remote_signal(&r, SIGTERM);
+	remote_await_drain(&r, 1);
+	bell_ring(&bells.gate);
 	CHECK_EQ(soq_recvfrom(slow, buf, sizeof(buf), NULL), 4);
+	CHECK_EQ(atomic_load(&counters->draining), 1);
 	soq_dgram_close(slow);
 	soq_dgram_close(quick);
 	remote_end(&r, 0);
@@ -116,10 +130,10 @@ CONTRACT_SHAPES(dgrams_cancelled)
 
 	plan.opt.grace_ns = SOQ_MS;
 	remote_start(&r, &plan);
-	slow = client_of(r.endpoints[0]);
+	slow = dgram_client(r.places[0].endpoint);
 	CHECK_EQ(soq_sendto(slow, "slow", 4, NULL), 4);
-	EVENTUALLY(atomic_load(&counters->began) == 1);
-	CHECK_OK(kill(r.pid, SIGTERM));
+	AWAIT(atomic_load(&counters->began) == 1);
+	remote_signal(&r, SIGTERM);
 	remote_end(&r, -ETIMEDOUT);
 	soq_dgram_close(slow);
 }
@@ -139,7 +153,7 @@ CONTRACT_SHAPES(dgrams_request_time)
 
 	plan.opt.request_timeout_ns = 5 * SOQ_MS;
 	remote_start(&r, &plan);
-	d = client_of(r.endpoints[0]);
+	d = dgram_client(r.places[0].endpoint);
 	CHECK_EQ(soq_sendto(d, "fail", 4, NULL), 4);
 	remote_await_log(&r, soq_strerror(-ETIMEDOUT));
 	ask(d, 10);
@@ -156,17 +170,17 @@ CONTRACT_SHAPES(dgrams_to_clients_that_are_gone)
 
 	remote_start(&r, &plan);
 	for (int i = 0; i < 20; i++) {
-		d = client_of(r.endpoints[0]);
+		d = dgram_client(r.places[0].endpoint);
 		CHECK_EQ(soq_sendto(d, "x", 1, NULL), 1);
 		soq_dgram_close(d);
 	}
-	d = client_of(r.endpoints[0]);
+	d = dgram_client(r.places[0].endpoint);
 	ask(d, 10);
 	soq_dgram_close(d);
 	remote_stop(&r);
 }
 
-CONTRACT(dgrams_by_several_workers)
+CONTRACT_KERNEL(dgrams_by_several_workers, "no threads")
 {
 	struct plan plan = plan_of("udp://127.0.0.1:0", echo_dgram);
 	struct soq_server *other;
@@ -176,13 +190,13 @@ CONTRACT(dgrams_by_several_workers)
 	plan.opt.workers = 3;
 	remote_start(&r, &plan);
 	for (int i = 0; i < 50; i++) {
-		struct soq_dgram *d = client_of(r.endpoints[0]);
+		struct soq_dgram *d = dgram_client(r.places[0].endpoint);
 
 		ask(d, 100);
 		soq_dgram_close(d);
 	}
 	CHECK_OK(soq_server_new(&other, &plan.opt));
-	CHECK_ERR(soq_server_bind(other, r.endpoints[0], echo_dgram, NULL), -EADDRINUSE);
+	CHECK_ERR(soq_server_bind(other, r.places[0].endpoint, echo_dgram, NULL), -EADDRINUSE);
 	soq_server_free(other);
 	remote_stop(&r);
 }

@@ -9,8 +9,17 @@
 #define FLOODERS 3
 #define BACKLOG	 16
 
-/* Connect and leave, again and again. */
-_Noreturn static void flood(const struct soq_addr *addr)
+/* Who connects and leaves, again and again: processes, or programs of simulated hosts. */
+struct flood {
+	struct soq_addr addr;
+	char endpoint[SOQ_ENDPOINT_TEXT_MAX];
+	pid_t pids[FLOODERS];
+	bool over; /* sim */
+	unsigned running;
+	struct bell ended;
+};
+
+_Noreturn static void flood_process(const struct soq_addr *addr)
 {
 	struct linger reset = { .l_onoff = 1 };
 
@@ -28,22 +37,57 @@ _Noreturn static void flood(const struct soq_addr *addr)
 	}
 }
 
-static void flood_begin(pid_t flooders[FLOODERS], const struct soq_addr *addr)
+static int flood_program(void *arg)
 {
+	struct flood *f = arg;
+	struct soq_stream *s;
+
+	while (!f->over) {
+		if (soq_connect(&s, f->endpoint) < 0)
+			continue;
+		CHECK_OK(soq_set_linger(s, 0));
+		soq_close(s);
+	}
+	f->running--;
+	bell_ring(&f->ended);
+	return 0;
+}
+
+static void flood_begin(struct flood *f, const struct place *place)
+{
+	char name[16];
+	struct soq_sim_host *host;
+
+	*f = (struct flood){ .addr = place->addr, .running = FLOODERS };
+	strcpy(f->endpoint, place->endpoint);
+	bell_open(&f->ended);
 	fflush(NULL);
-	for (int i = 0; i < FLOODERS; i++) {
-		flooders[i] = (pid_t)CHECK_OK(fork());
-		if (flooders[i] == 0)
-			flood(addr);
+	for (unsigned i = 0; i < FLOODERS; i++) {
+		if (test_is_simulated()) {
+			snprintf(name, sizeof(name), "flooder%u", i);
+			CHECK_OK(soq_sim_host_new(
+				&host, soq_sim_of(soq_sim_here()), name, NULL));
+			CHECK_OK(soq_sim_spawn(host, flood_program, f));
+		} else {
+			f->pids[i] = (pid_t)CHECK_OK(fork());
+			if (f->pids[i] == 0)
+				flood_process(&f->addr);
+		}
 	}
 }
 
-static void flood_end(const pid_t flooders[FLOODERS])
+static void flood_end(struct flood *f)
 {
-	for (int i = 0; i < FLOODERS; i++) {
-		kill(flooders[i], SIGKILL);
-		CHECK_EQ(waitpid(flooders[i], NULL, 0), flooders[i]);
+	f->over = true;
+	for (unsigned i = 0; i < FLOODERS && !test_is_simulated(); i++) {
+		kill(f->pids[i], SIGKILL);
+		CHECK_EQ(waitpid(f->pids[i], NULL, 0), f->pids[i]);
 	}
+	while (test_is_simulated() && f->running > 0) {
+		bell_hush(&f->ended);
+		CHECK_OK(bell_wait(&f->ended));
+	}
+	bell_close(&f->ended);
 }
 
 /* What it does takes longer than connecting does. */
@@ -52,34 +96,31 @@ static int work(struct soq_stream *peer, void *arg)
 	volatile unsigned x = 0;
 
 	(void)peer, (void)arg;
+	if (test_is_simulated()) /* where computing takes no time */
+		soq_sleep(10 * SOQ_MS);
 	for (unsigned i = 0; i < 100000; i++)
 		x += i;
-	atomic_fetch_add(&counters->began, 1);
+	count(&counters->began);
 	return SOQ_DONE;
 }
 
 static void stop_flooded(unsigned stops)
 {
-	struct plan plan = { .sites = { { .endpoint = "tcp://127.0.0.1:0", .handler = work } },
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = work } },
 		.opt = { .shape = the_shape(), .backlog = BACKLOG, .linger_ns = SOQ_MS } };
-	pid_t flooders[FLOODERS];
+	struct flood flood;
 	struct remote r;
-	int status;
+	int rc;
 
 	counters_open();
 	remote_start(&r, &plan);
-	flood_begin(flooders, &r.addrs[0]);
-	EVENTUALLY(atomic_load(&counters->began) >= 20);
+	flood_begin(&flood, &r.places[0]);
+	AWAIT(atomic_load(&counters->began) >= 20);
 	for (unsigned i = 0; i < stops; i++)
-		CHECK_OK(kill(r.pid, SIGTERM));
-	CHECK_EQ(waitpid(r.pid, &status, 0), r.pid);
-	fclose(r.log);
-	flood_end(flooders);
-	CHECK(WIFEXITED(status));
-	if (stops == 1)
-		CHECK_EQ(WEXITSTATUS(status), 0);
-	else
-		CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == ETIMEDOUT);
+		remote_signal(&r, SIGTERM);
+	rc = remote_wait(&r);
+	flood_end(&flood);
+	CHECK(rc == 0 || (stops == 2 && rc == -ETIMEDOUT));
 }
 
 CONTRACT_SHAPES(stop_under_a_flood)
@@ -124,7 +165,8 @@ static void two_come(void *arg, const char *line)
 
 /* Of those in the backlog only who was there at the stop is looked at. A ring may have
  * accepted one or two of them before it tells of the stop. */
-CONTRACT_SHAPES(stop_leaves_those_who_come_later)
+CONTRACT_SHAPES_KERNEL(stop_leaves_those_who_come_later,
+	"nobody can come while the backlog is looked at, which takes no time")
 {
 	struct soq_server_options opt = { .shape = the_shape(),
 		.clients_per_address_max = 1,
@@ -136,6 +178,7 @@ CONTRACT_SHAPES(stop_leaves_those_who_come_later)
 		SKIP("an emulator does not tell how many wait");
 	private_net_enter();
 	counters_open();
+	bells_open();
 	CHECK_OK(soq_server_new(&server, &opt));
 	CHECK_OK(soq_server_listen(server, "tcp://" PRIVATE_ADDRESS ":0", work, NULL));
 	CHECK_OK(soq_server_endpoint(server, 0, &crowd.addr, NULL));
@@ -148,12 +191,13 @@ CONTRACT_SHAPES(stop_leaves_those_who_come_later)
 	for (unsigned i = 0; i < atomic_load(&crowd.comers) && i < COMERS_MAX; i++)
 		close(crowd.fds[i]);
 	soq_server_free(server);
+	bells_close();
 }
 
 /* ---- several workers ---- */
 
 /* They have one queue between them: whom one sees waiting, another may take. */
-CONTRACT(stop_workers_of_one_unix_path_under_a_flood)
+CONTRACT_KERNEL(stop_workers_of_one_unix_path_under_a_flood, "no threads")
 {
 	struct plan plan = { .opt = { .workers = 4, .linger_ns = SOQ_MS } };
 	char text[160];
@@ -162,16 +206,16 @@ CONTRACT(stop_workers_of_one_unix_path_under_a_flood)
 	snprintf(text, sizeof(text), "unix://%s/flooded", test_dir());
 	plan.sites[0] = (struct site){ .endpoint = text, .handler = work };
 	for (unsigned i = 0; i < test_scale(5); i++) {
-		pid_t flooders[FLOODERS];
+		struct flood flood;
 		struct remote r;
 
 		ROW("round %u", i);
 		atomic_store(&counters->began, 0);
 		remote_start(&r, &plan);
-		flood_begin(flooders, &r.addrs[0]);
-		EVENTUALLY(atomic_load(&counters->began) >= 20);
+		flood_begin(&flood, &r.places[0]);
+		AWAIT(atomic_load(&counters->began) >= 20);
 		remote_stop(&r);
-		flood_end(flooders);
+		flood_end(&flood);
 	}
 }
 
@@ -188,8 +232,9 @@ CONTRACT_SHAPES(stop_twice_leaves_the_backlog)
 	int rc;
 
 	counters_open();
+	bells_open();
 	CHECK_OK(soq_server_new(&server, &opt));
-	CHECK_OK(soq_server_listen(server, "tcp://127.0.0.1:0", work, NULL));
+	CHECK_OK(soq_server_listen(server, LOCAL, work, NULL));
 	CHECK_OK(soq_server_endpoint(server, 0, &addr, NULL));
 	soq_addr_endpoint(text, sizeof(text), SOQ_SCHEME_TCP, &addr);
 	for (int i = 0; i < CLIENTS; i++)
@@ -205,4 +250,5 @@ CONTRACT_SHAPES(stop_twice_leaves_the_backlog)
 		soq_close(clients[i]);
 	}
 	soq_server_free(server);
+	bells_close();
 }

@@ -1,8 +1,6 @@
 /* server_shapes.c - the same handlers on every engine and in every shape. */
 #include "contract/server.h"
 
-#define LOCAL "tcp://127.0.0.1:0"
-
 static struct plan plan_of(const char *endpoint, soq_handler *handler)
 {
 	return (struct plan){ .sites = { { .endpoint = endpoint, .handler = handler } },
@@ -69,12 +67,10 @@ CONTRACT_SHAPES(server_several_endpoints)
 	struct remote r;
 
 	snprintf(path, sizeof(path), "unix://%s/server", test_dir());
+	plan.here = true;
 	plan.sites[1] = (struct site){ .endpoint = path, .handler = echo_lines };
-	plan.sites[2] =
-		(struct site){ .endpoint = "tcp://127.0.0.1:0", .handler = echo_a_line };
+	plan.sites[2] = (struct site){ .endpoint = LOCAL, .handler = echo_a_line };
 	remote_start(&r, &plan);
-	snprintf(r.endpoints[0], sizeof(r.endpoints[0]), "tcp://127.0.0.1:%u",
-		soq_addr_port(&r.addrs[0]));
 	run_clients(&r, 30, 3);
 	remote_stop(&r);
 	CHECK(access(path + strlen("unix://"), F_OK) < 0);
@@ -96,22 +92,20 @@ static int tell_peer(struct soq_stream *peer, void *arg)
 
 CONTRACT_SHAPES(server_handler_sees_its_peer)
 {
+	char endpoint[SOQ_ENDPOINT_TEXT_MAX], want[SOQ_ADDR_TEXT_MAX];
 	struct plan plan = plan_of("tcp://:0", tell_peer);
-	char want[SOQ_ADDR_TEXT_MAX], line[SOQ_ADDR_TEXT_MAX];
 	struct remote r;
 
 	remote_start(&r, &plan);
-	for (int i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		struct soq_stream *s;
 		struct soq_addr addr;
 
-		snprintf(r.endpoints[0], sizeof(r.endpoints[0]), "tcp://127.0.0.%d:%u", i + 1,
-			soq_addr_port(&r.addrs[0]));
-		s = remote_connect(&r, 0);
+		remote_at(endpoint, &r, 0, i);
+		s = connect_to(endpoint);
 		CHECK_OK(soq_local_addr(s, &addr));
 		soq_addr_format(want, sizeof(want), &addr);
-		CHECK_OK(soq_recv_line(s, line, sizeof(line)));
-		CHECK_STR(line, want);
+		expect_line(s, want);
 		soq_close(s);
 	}
 	remote_stop(&r);
@@ -126,7 +120,7 @@ struct memory {
 static void memory_free(void *data)
 {
 	free(data);
-	atomic_fetch_add(&counters->ended, 1);
+	count(&counters->ended);
 }
 
 static int count_calls(struct soq_stream *peer, void *arg)
@@ -154,9 +148,9 @@ static int count_calls(struct soq_stream *peer, void *arg)
 CONTRACT_SHAPES(server_again_keeps_data_and_what_is_left)
 {
 	struct plan plan = plan_of(LOCAL, count_calls);
-	char line[32], want[32];
 	struct soq_stream *s;
 	struct remote r;
+	char want[32];
 
 	counters_open();
 	remote_start(&r, &plan);
@@ -167,13 +161,12 @@ CONTRACT_SHAPES(server_again_keeps_data_and_what_is_left)
 		for (int round = 0; round < 5; round++) {
 			CHECK_EQ(soq_send_text(s, "abcd"), 4); /* four requests at once */
 			for (int i = 0; i < 4; i++) {
-				CHECK_OK(soq_recv_line(s, line, sizeof(line)));
 				snprintf(want, sizeof(want), "%c%u", "abcd"[i], ++calls);
-				CHECK_STR(line, want);
+				expect_line(s, want);
 			}
 		}
 		leave(s);
-		EVENTUALLY(atomic_load(&counters->ended) == clients + 1);
+		AWAIT(atomic_load(&counters->ended) == clients + 1);
 	}
 	remote_stop(&r);
 }
@@ -201,22 +194,17 @@ CONTRACT_SHAPES(server_logs_a_failed_handler)
 
 /* ---- peers that behave badly ---- */
 
-static void misbehave(const struct remote *r, int how)
+static void misbehave(const struct remote *r, unsigned how)
 {
-	struct soq_addr addr = r->addrs[0];
-	int fd = (int)CHECK_OK(socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	struct soq_stream *s = remote_connect(r, 0);
 
-	CHECK_OK(connect(fd, &addr.sa, addr.len));
 	if (how % 2)
-		CHECK_EQ(write(fd, "half a line", 11), 11);
+		CHECK_EQ(soq_send_text(s, "half a line"), 11);
 	if (how / 2 == 0)
-		raw_reset(fd);
+		CHECK_OK(soq_set_linger(s, 0)); /* a reset */
 	else if (how / 2 == 1)
-		close(fd);
-	else {
-		CHECK_OK(shutdown(fd, SHUT_WR));
-		close(fd);
-	}
+		CHECK_OK(soq_shutdown(s));
+	soq_close(s);
 }
 
 CONTRACT_SHAPES(server_survives_resets_and_ends)
@@ -230,7 +218,7 @@ CONTRACT_SHAPES(server_survives_resets_and_ends)
 		char line[32];
 
 		remote_start(&r, &plan);
-		for (int i = 0; i < 30; i++)
+		for (unsigned i = 0; i < 30; i++)
 			misbehave(&r, i % 6);
 		expect_service(&r, 0);
 		/* What came before a half-close is answered. */
@@ -284,7 +272,7 @@ static int crash_or_echo(struct soq_stream *peer, void *arg)
 	return echo_lines(peer, arg);
 }
 
-CONTRACT(server_process_crash_kills_one_client)
+CONTRACT_KERNEL(server_process_crash_kills_one_client, "no processes")
 {
 	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = crash_or_echo } },
 		.opt = { .shape = SOQ_SHAPE_PROCESS } };
@@ -322,21 +310,27 @@ static int children_of(pid_t pid)
 	return count;
 }
 
-CONTRACT(server_process_children_are_reaped)
+/* There is room for a client when the one before has been reaped: with as many clients as
+ * there may be, each served, there is a child for each and no other. */
+CONTRACT_KERNEL(server_process_children_are_reaped, "no processes")
 {
+	enum { PLACES = 10 };
 	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = echo_lines } },
-		.opt = { .shape = SOQ_SHAPE_PROCESS } };
+		.opt = { .shape = SOQ_SHAPE_PROCESS, .clients_max = PLACES } };
+	struct soq_stream *clients[PLACES];
 	struct remote r;
-	int fds;
 
 	remote_start(&r, &plan);
-	run_clients(&r, 10, 1);
-	EVENTUALLY(children_of(r.pid) == 0);
-	fds = count_fds(r.pid);
-	for (int i = 0; i < 3; i++)
-		run_clients(&r, 10, 1);
-	EVENTUALLY(children_of(r.pid) == 0);
-	EVENTUALLY(count_fds(r.pid) == fds);
+	for (unsigned round = 0; round < 4; round++) {
+		ROW("round %u", round);
+		for (unsigned i = 0; i < PLACES; i++) {
+			clients[i] = remote_connect(&r, 0);
+			expect_echo(clients[i], "served");
+		}
+		CHECK_EQ(children_of(r.process.pid), PLACES);
+		for (unsigned i = 0; i < PLACES; i++)
+			leave(clients[i]);
+	}
 	remote_stop(&r);
 }
 
@@ -376,7 +370,7 @@ static void check_workers(const char *endpoint, bool every_worker)
 	remote_stop(&r);
 }
 
-CONTRACT(server_workers_share_the_clients)
+CONTRACT_KERNEL(server_workers_share_the_clients, "no threads")
 {
 	char path[128];
 
@@ -389,7 +383,9 @@ CONTRACT(server_workers_share_the_clients)
 /* Sharing the port among our workers must not let a second server have it. */
 CONTRACT(server_port_is_its_own)
 {
-	for (unsigned workers = 1; workers <= 2; workers++) {
+	unsigned most = test_is_simulated() ? 1 : 2;
+
+	for (unsigned workers = 1; workers <= most; workers++) {
 		struct soq_server_options opt = { .workers = workers };
 		struct soq_server *a, *b;
 		struct soq_addr addr;
@@ -428,4 +424,24 @@ CONTRACT(server_bad_options)
 	CHECK_ERR(soq_serve("nonsense", echo_lines, NULL, NULL), -SOQ_EENDPOINT);
 	CHECK_ERR(soq_serve("udp://127.0.0.1:0", echo_lines, NULL, NULL), -EPROTOTYPE);
 	CHECK_ERR(soq_serve_dgrams("tcp://127.0.0.1:0", NULL, NULL, NULL), -EPROTOTYPE);
+}
+
+SIM(server_refuses_what_a_simulated_host_lacks)
+{
+	static const struct {
+		struct soq_server_options opt;
+		const char *word;
+	} rows[] = {
+		{ { .shape = SOQ_SHAPE_PROCESS }, "fiber" },
+		{ { .shape = SOQ_SHAPE_THREAD }, "fiber" },
+		{ { .workers = 2 }, "one worker" },
+	};
+	struct soq_server *server = NULL;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ROW("%zu", i);
+		CHECK_ERR(soq_server_new(&server, &rows[i].opt), -SOQ_ESIMULATED);
+		CHECK(!server);
+		CHECK(strstr(soq_last_error(), rows[i].word));
+	}
 }

@@ -7,22 +7,6 @@
 #define MEMORY_IS_OURS true
 #endif
 
-static long memory_kib(pid_t pid)
-{
-	char path[64], line[128];
-	long kib = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-			break;
-	fclose(f);
-	return kib;
-}
-
 enum manner { COME_AND_GO, RESET, ECHO_AND_LEAVE, RESET_AFTER_A_REQUEST, MANNERS };
 
 static const char *const manners[] = { "come and go", "reset", "echo and leave",
@@ -42,15 +26,21 @@ static void visit(int fd, enum manner manner)
 	close(fd);
 }
 
-/* Some clients at a time; from several addresses, so that no port is used up. */
-static void visits(struct remote *r, enum manner manner, unsigned rounds)
+#define AT_ONCE 20
+
+static unsigned round_up(unsigned rounds)
 {
-	enum { AT_ONCE = 20 };
+	return (rounds + AT_ONCE - 1) / AT_ONCE * AT_ONCE;
+}
+
+/* Some clients at a time; from several addresses, so that no port is used up. */
+static void visits(const struct remote *r, enum manner manner, unsigned rounds)
+{
 	int fds[AT_ONCE];
 
 	for (unsigned i = 0; i < rounds; i += AT_ONCE) {
 		for (unsigned k = 0; k < AT_ONCE; k++) {
-			struct sockaddr_in in = r->addrs[0].in;
+			struct sockaddr_in in = r->places[0].addr.in;
 
 			in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i / 2000 % 100);
 			fds[k] = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -61,60 +51,79 @@ static void visits(struct remote *r, enum manner manner, unsigned rounds)
 	}
 }
 
-/* Until the server has seen all of them go. @return its descriptors */
-static int settle(const struct remote *r, int want)
+static void left(void *data)
 {
-	struct remote local = *r;
-	int fds;
+	(void)data;
+	count(&counters->ended);
+}
 
-	snprintf(local.endpoints[0], sizeof(local.endpoints[0]), "tcp://127.0.0.1:%u",
-		soq_addr_port(&r->addrs[0]));
-	expect_service(&local, 0); /* those before have been accepted */
-	do {
-		fds = count_fds(r->pid);
-		CHECK_OK(soq_sleep(5 * SOQ_MS));
-	} while (fds != count_fds(r->pid) || (want > 0 && fds != want));
-	return fds;
+/* Each is counted when its stream has been closed, its descriptor before that. */
+static int echo_and_count(struct soq_stream *peer, void *arg)
+{
+	if (!soq_stream_data(peer)) {
+		count(&counters->began);
+		soq_set_stream_data(peer, counters, left);
+	}
+	return echo_a_line(peer, arg);
+}
+
+/* Until the server, one thread, has seen all of them go; @witness is still there. */
+static void settle(struct soq_stream *witness, unsigned gone)
+{
+	AWAIT(atomic_load(&counters->ended) >= gone);
+	expect_echo(witness, "what came before is over");
+	CHECK_EQ(atomic_load(&counters->ended), gone);
+	CHECK_EQ(atomic_load(&counters->began), gone + 1);
 }
 
 /* 100,000 in all, over the manners and the engines; each leaves nothing. */
 static void soak(enum manner manner)
 {
+	unsigned some = round_up(test_scale(2000)), many = round_up(test_scale(12500));
 	struct plan plan = {
-		.sites = { { .endpoint = "tcp://0.0.0.0:0", .handler = echo_a_line } }
+		.sites = { { .endpoint = "tcp://0.0.0.0:0", .handler = echo_and_count } },
+		.opt = { .idle_timeout_ns = SOQ_NEVER }
 	};
+	struct soq_stream *witness;
 	struct remote r;
 	int fds;
 	long kib;
 
 	ROW("%s", manners[manner]);
+	counters_open();
 	remote_start(&r, &plan);
-	visits(&r, manner, test_scale(2000));
-	fds = settle(&r, 0);
-	kib = memory_kib(r.pid);
-	visits(&r, manner, test_scale(12500));
-	CHECK_EQ(settle(&r, fds), fds);
+	witness = remote_connect(&r, 0);
+	visits(&r, manner, some);
+	settle(witness, some);
+	fds = count_fds(r.process.pid);
+	kib = memory_kib(r.process.pid, "VmRSS");
+	visits(&r, manner, many);
+	settle(witness, some + many);
+	CHECK_EQ(count_fds(r.process.pid), fds);
 	if (MEMORY_IS_OURS)
-		CHECK(memory_kib(r.pid) - kib < 512);
+		CHECK(memory_kib(r.process.pid, "VmRSS") - kib < 512);
+	leave(witness);
 	remote_stop(&r);
 }
 
-CONTRACT(soak_come_and_go)
+#define WHY "its peers are sockets of the kernel, and the process's memory is looked at"
+
+CONTRACT_KERNEL(soak_come_and_go, WHY)
 {
 	soak(COME_AND_GO);
 }
 
-CONTRACT(soak_reset)
+CONTRACT_KERNEL(soak_reset, WHY)
 {
 	soak(RESET);
 }
 
-CONTRACT(soak_echo_and_leave)
+CONTRACT_KERNEL(soak_echo_and_leave, WHY)
 {
 	soak(ECHO_AND_LEAVE);
 }
 
-CONTRACT(soak_reset_after_a_request)
+CONTRACT_KERNEL(soak_reset_after_a_request, WHY)
 {
 	soak(RESET_AFTER_A_REQUEST);
 }
@@ -136,36 +145,36 @@ static void raise_descriptors(rlim_t needed)
 }
 
 /* Clients from several addresses, each with two requests, all of them there at once. */
-CONTRACT(soak_many_clients_at_once)
+CONTRACT_KERNEL(soak_many_clients_at_once, WHY)
 {
-	unsigned count = test_scale(10000);
+	unsigned clients = test_scale(10000);
 	struct plan plan = {
 		.sites = { { .endpoint = "tcp://0.0.0.0:0", .handler = echo_a_line } }
 	};
-	int *fds = calloc(count, sizeof(*fds));
+	int *fds = calloc(clients, sizeof(*fds));
 	struct remote r;
 	char reply[8];
 
 	CHECK(fds);
-	raise_descriptors(count + 200);
+	raise_descriptors(clients + 200);
 	remote_start(&r, &plan);
-	for (unsigned i = 0; i < count; i++) {
-		struct sockaddr_in in = r.addrs[0].in;
+	for (unsigned i = 0; i < clients; i++) {
+		struct sockaddr_in in = r.places[0].addr.in;
 
 		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i % 10);
 		fds[i] = (int)CHECK_OK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 		CHECK_OK(connect(fds[i], (struct sockaddr *)&in, sizeof(in)));
 	}
 	for (int round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < count; i++)
+		for (unsigned i = 0; i < clients; i++)
 			CHECK_EQ(write(fds[i], "hello\n", 6), 6);
-		for (unsigned i = 0; i < count; i++) {
+		for (unsigned i = 0; i < clients; i++) {
 			CHECK_EQ(recv(fds[i], reply, 6, MSG_WAITALL), 6);
 			CHECK_MEM(reply, "hello\n", 6);
 		}
 	}
-	printf("%ld KiB with %u idle clients\n", memory_kib(r.pid), count);
-	for (unsigned i = 0; i < count; i++)
+	printf("%ld KiB with %u idle clients\n", memory_kib(r.process.pid, "VmRSS"), clients);
+	for (unsigned i = 0; i < clients; i++)
 		close(fds[i]);
 	free(fds);
 	remote_stop(&r);

@@ -4,8 +4,7 @@
 #include "contract/server.h"
 
 #include <pthread.h>
-
-#define LOCAL "tcp://127.0.0.1:0"
+#include <sys/inotify.h>
 
 static struct plan plan_of(soq_handler *handler)
 {
@@ -14,80 +13,42 @@ static struct plan plan_of(soq_handler *handler)
 		.opt = { .shape = the_shape() } };
 }
 
-/* The request is in flight until the gate opens. The reply tells whether that was during a
- * drain. */
-static int wait_at_the_gate(struct soq_stream *peer, void *arg)
-{
-	char line[64];
-	ssize_t n = soq_recv_line(peer, line, sizeof(line));
-	bool was_draining = false;
-
-	(void)arg;
-	if (n < 0)
-		return SOQ_DONE;
-	atomic_fetch_add(&counters->began, 1);
-	while (!atomic_load(&counters->gate)) {
-		if (soq_sleep(500 * SOQ_US) < 0)
-			return -ECANCELED;
-		if (soq_draining() && !was_draining)
-			atomic_fetch_add(&counters->draining, 1);
-		was_draining |= soq_draining();
-	}
-	soq_send_text(peer, was_draining ? "drained\n" : "done\n");
-	return SOQ_AGAIN;
-}
-
-static void expect_end(struct soq_stream *s)
-{
-	char byte;
-	ssize_t n = soq_recv(s, &byte, 1);
-
-	CHECK(n == 0 || n == -ECONNRESET);
-	soq_close(s);
-}
-
 CONTRACT_SHAPES(stop_lets_a_request_end)
 {
 	struct plan plan = plan_of(wait_at_the_gate);
-	struct soq_stream *busy, *idle = NULL, *late;
+	struct soq_stream *busy, *idle = NULL;
 	struct remote r;
-	char line[32];
 
 	plan.opt.grace_ns = 600 * SOQ_S;
 	remote_start(&r, &plan);
 	if (test_shape() != TEST_ITERATIVE) { /* one between two requests */
-		atomic_store(&counters->gate, 1);
+		bell_ring(&bells.gate);
 		idle = remote_connect(&r, 0);
 		CHECK_EQ(soq_send_text(idle, "x\n"), 2);
-		CHECK_OK(soq_recv_line(idle, line, sizeof(line)));
-		CHECK_STR(line, "done");
-		atomic_store(&counters->gate, 0);
+		expect_line(idle, "done");
+		bell_hush(&bells.gate);
 	}
 	atomic_store(&counters->began, 0);
 	busy = remote_connect(&r, 0);
 	CHECK_EQ(soq_send_text(busy, "x\n"), 2);
-	EVENTUALLY(atomic_load(&counters->began) == 1);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	EVENTUALLY(atomic_load(&counters->draining) == 1);
+	AWAIT(atomic_load(&counters->began) == 1);
+	remote_signal(&r, SIGTERM);
 	if (idle)
 		expect_end(idle); /* while the other is still busy */
-	while (soq_connect(&late, r.endpoints[0]) == 0)
-		soq_close(late); /* until the listener is closed */
-	atomic_store(&counters->gate, 1);
-	CHECK_OK(soq_recv_line(busy, line, sizeof(line)));
-	CHECK_STR(line, "drained");
+	remote_await_drain(&r, 0);
+	bell_ring(&bells.gate);
+	expect_line(busy, "drained");
 	expect_end(busy); /* although its handler said SOQ_AGAIN */
 	remote_end(&r, 0);
 }
 
 /* Ctrl-C: a terminal sends SIGINT to the whole process group, the clients' processes too. */
-CONTRACT_SHAPES(stop_from_a_terminal_lets_a_request_end)
+CONTRACT_SHAPES_KERNEL(stop_from_a_terminal_lets_a_request_end, "no process groups")
 {
 	struct plan plan = plan_of(wait_at_the_gate);
 	struct soq_stream *busy;
 	sigset_t interrupt;
 	struct remote r;
-	char line[32];
 	int signal;
 
 	/* This process is of the group as well. */
@@ -98,12 +59,11 @@ CONTRACT_SHAPES(stop_from_a_terminal_lets_a_request_end)
 	remote_start(&r, &plan);
 	busy = remote_connect(&r, 0);
 	CHECK_EQ(soq_send_text(busy, "x\n"), 2);
-	EVENTUALLY(atomic_load(&counters->began) == 1);
+	AWAIT(atomic_load(&counters->began) == 1);
 	CHECK_OK(kill(0, SIGINT));
-	EVENTUALLY(atomic_load(&counters->draining) == 1);
-	atomic_store(&counters->gate, 1);
-	CHECK_OK(soq_recv_line(busy, line, sizeof(line)));
-	CHECK_STR(line, "drained");
+	remote_await_drain(&r, 0);
+	bell_ring(&bells.gate);
+	expect_line(busy, "drained");
 	expect_end(busy);
 	remote_end(&r, 0);
 	CHECK_EQ(sigwait(&interrupt, &signal), 0);
@@ -121,66 +81,50 @@ CONTRACT_SHAPES(stop_without_clients)
 	remote_stop(&r);
 }
 
-static int sleep_for_ever(struct soq_stream *peer, void *arg)
+static void hold_clients(struct remote *r, struct soq_stream *clients[], unsigned most)
 {
-	int rc;
-
-	(void)arg;
-	atomic_fetch_add(&counters->began, 1);
-	do {
-		if (soq_draining())
-			atomic_store(&counters->draining, 1);
-		rc = soq_sleep(SOQ_MS);
-	} while (rc == 0);
-	atomic_fetch_add(rc == -ECANCELED ? &counters->cancelled : &counters->failed, 1);
-	/* A cancelled handler cannot cling to its peer. */
-	CHECK_ERR(soq_send_text(peer, "x"), -ECANCELED);
-	return SOQ_DONE;
-}
-
-static void hold_clients(struct remote *r, struct soq_stream *clients[], unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < most; i++)
 		clients[i] = remote_connect(r, 0);
-	EVENTUALLY(atomic_load(&counters->began) == count);
+	AWAIT(atomic_load(&counters->began) == most);
 }
 
 CONTRACT_SHAPES(stop_cancels_when_the_grace_is_over)
 {
-	unsigned count = test_shape() == TEST_ITERATIVE ? 1 : 3;
+	unsigned most = test_shape() == TEST_ITERATIVE ? 1 : 3;
 	struct plan plan = plan_of(sleep_for_ever);
 	struct soq_stream *clients[3];
 	struct remote r;
 
 	plan.opt.grace_ns = 5 * SOQ_MS;
 	remote_start(&r, &plan);
-	hold_clients(&r, clients, count);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	for (unsigned i = 0; i < count; i++)
+	hold_clients(&r, clients, most);
+	remote_signal(&r, SIGTERM);
+	for (unsigned i = 0; i < most; i++)
 		expect_end(clients[i]);
 	remote_await_log(&r, "cancelled");
 	remote_end(&r, -ETIMEDOUT);
-	CHECK_EQ(atomic_load(&counters->cancelled), count);
+	CHECK_EQ(atomic_load(&counters->cancelled), most);
 }
 
 CONTRACT_SHAPES(stop_twice_cancels_at_once)
 {
-	unsigned count = test_shape() == TEST_ITERATIVE ? 1 : 3;
+	unsigned most = test_shape() == TEST_ITERATIVE ? 1 : 3;
 	struct plan plan = plan_of(sleep_for_ever);
 	struct soq_stream *clients[3];
 	struct remote r;
 
+	plan.sites[1] = (struct site){ .endpoint = LOCAL, .handler = echo_lines };
 	plan.opt.grace_ns = 600 * SOQ_S;
 	remote_start(&r, &plan);
-	hold_clients(&r, clients, count);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	EVENTUALLY(atomic_load(&counters->draining));
+	hold_clients(&r, clients, most);
+	remote_signal(&r, SIGTERM);
+	remote_await_drain(&r, 1);
 	CHECK_EQ(atomic_load(&counters->cancelled), 0);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	for (unsigned i = 0; i < count; i++)
+	remote_signal(&r, SIGTERM);
+	for (unsigned i = 0; i < most; i++)
 		expect_end(clients[i]);
 	remote_end(&r, -ETIMEDOUT);
-	CHECK_EQ(atomic_load(&counters->cancelled), count);
+	CHECK_EQ(atomic_load(&counters->cancelled), most);
 }
 
 /* Whoever runs the server can be cancelled like anybody else, and takes it with him. */
@@ -193,7 +137,8 @@ CONTRACT_SHAPES(stop_by_cancelling_the_run)
 	plan.cancel = true;
 	plan.opt.grace_ns = 600 * SOQ_S;
 	remote_start(&r, &plan);
-	client = remote_connect(&r, 0);
+	hold_clients(&r, &client, 1);
+	bell_ring(&bells.cancel);
 	expect_end(client);
 	remote_end(&r, -ECANCELED);
 	CHECK_EQ(atomic_load(&counters->cancelled), 1);
@@ -204,12 +149,12 @@ CONTRACT_SHAPES(stop_by_cancelling_the_run)
 _Noreturn static int heed_nothing(struct soq_stream *peer, void *arg)
 {
 	(void)peer, (void)arg;
-	atomic_fetch_add(&counters->began, 1);
+	count(&counters->began);
 	for (;;)
 		pause();
 }
 
-CONTRACT(stop_kills_a_process_that_heeds_nothing)
+CONTRACT_KERNEL(stop_kills_a_process_that_heeds_nothing, "no processes")
 {
 	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = heed_nothing } },
 		.opt = { .shape = SOQ_SHAPE_PROCESS, .grace_ns = SOQ_MS } };
@@ -219,7 +164,7 @@ CONTRACT(stop_kills_a_process_that_heeds_nothing)
 	counters_open();
 	remote_start(&r, &plan);
 	hold_clients(&r, &client, 1);
-	CHECK_OK(kill(r.pid, SIGTERM));
+	remote_signal(&r, SIGTERM);
 	expect_end(client);
 	remote_end(&r, -ETIMEDOUT);
 }
@@ -245,6 +190,8 @@ CONTRACT_SHAPES(stop_serves_the_backlog)
 		CHECK_EQ(soq_send_text(clients[i], "last\n"), 5);
 		CHECK_OK(soq_shutdown(clients[i]));
 	}
+	if (test_is_simulated()) /* the handshake's last segment is on its way */
+		CHECK_OK(soq_sleep(SOQ_MS));
 	soq_server_stop(server);
 	CHECK_OK(soq_server_run(server));
 	for (int i = 0; i < CLIENTS; i++) {
@@ -307,38 +254,61 @@ static int second_worker_waits(struct soq_stream *peer, void *arg)
 	return SOQ_DONE;
 }
 
-/* A worker that has no clients left must not end the others' grace. */
-CONTRACT(stop_waits_for_every_worker)
+/* A client that the second worker serves. */
+static struct soq_stream *second_workers_client(const struct remote *r)
+{
+	struct soq_stream *s;
+	char line[32];
+
+	for (;;) {
+		s = remote_connect(r, 0);
+		if (soq_recv_line(s, line, sizeof(line)) > 0)
+			return s;
+		soq_close(s);
+	}
+}
+
+/* Until a file is gone. Source: inotify(7). */
+static void await_removal(int watch, const char *path)
+{
+	char events[4096];
+
+	while (access(path, F_OK) == 0) {
+		CHECK(soq_wait_fd(watch, POLLIN) > 0);
+		CHECK(read(watch, events, sizeof(events)) > 0);
+	}
+}
+
+/* A worker that has no clients left must not end the others' grace. The first one removes its
+ * Unix path when it ends. */
+CONTRACT_KERNEL(stop_waits_for_every_worker, "no threads")
 {
 	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = second_worker_waits } },
 		.opt = { .workers = 2, .grace_ns = 600 * SOQ_S } };
+	int watch = (int)CHECK_OK(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
 	struct soq_stream *s;
 	struct remote r;
-	char line[32];
+	char gram[160];
 
 	counters_open();
+	snprintf(gram, sizeof(gram), "unixgram://%s/gram", test_dir());
+	CHECK_OK(inotify_add_watch(watch, test_dir(), IN_DELETE));
+	plan.sites[1] = (struct site){ .endpoint = gram, .dgram = ignore };
 	remote_start(&r, &plan);
-	for (;;) { /* until the second worker has one */
-		s = remote_connect(&r, 0);
-		if (soq_recv_line(s, line, sizeof(line)) > 0)
-			break;
-		soq_close(s);
-	}
-	EVENTUALLY(atomic_load(&counters->began) == 1);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	EVENTUALLY(atomic_load(&counters->draining) == 1);
-	/* Long enough for the first worker to have ended, were it to take the other along. */
-	CHECK_OK(soq_sleep(20 * SOQ_MS));
-	atomic_store(&counters->gate, 1);
-	CHECK_OK(soq_recv_line(s, line, sizeof(line)));
-	CHECK_STR(line, "drained");
+	s = second_workers_client(&r);
+	AWAIT(atomic_load(&counters->began) == 1);
+	remote_signal(&r, SIGTERM);
+	await_removal(watch, gram + strlen("unixgram://"));
+	bell_ring(&bells.gate);
+	expect_line(s, "drained");
 	soq_close(s);
 	remote_end(&r, 0);
+	close(watch);
 }
 
 /* A stop that comes while the workers begin finds each with its sockets. A Unix path can be
  * bound once only: the others have copies of the first one's socket. */
-CONTRACT(stop_while_workers_begin)
+CONTRACT_KERNEL(stop_while_workers_begin, "no threads")
 {
 	struct plan plan = { .opt = { .workers = 3 } };
 	char path[160], gram[160];
@@ -356,7 +326,7 @@ CONTRACT(stop_while_workers_begin)
 }
 
 /* The same with the stop there before anything else, and with a socket that was inherited. */
-CONTRACT(stop_before_the_run)
+CONTRACT_KERNEL(stop_before_the_run, "descriptors of the kernel, and threads")
 {
 	struct soq_server_options opt = { .workers = 2, .grace_ns = 600 * SOQ_S };
 	char path[160], inherited[32];
@@ -379,9 +349,10 @@ CONTRACT(stop_before_the_run)
 	}
 }
 
-CONTRACT(stop_twice_with_several_workers)
+CONTRACT_KERNEL(stop_twice_with_several_workers, "no threads")
 {
-	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever } },
+	struct plan plan = { .sites = { { .endpoint = LOCAL, .handler = sleep_for_ever },
+				     { .endpoint = LOCAL, .handler = echo_lines } },
 		.opt = { .workers = 3, .grace_ns = 600 * SOQ_S } };
 	struct soq_stream *clients[12];
 	struct remote r;
@@ -389,9 +360,9 @@ CONTRACT(stop_twice_with_several_workers)
 	counters_open();
 	remote_start(&r, &plan);
 	hold_clients(&r, clients, 12);
-	CHECK_OK(kill(r.pid, SIGTERM));
-	EVENTUALLY(atomic_load(&counters->draining));
-	CHECK_OK(kill(r.pid, SIGTERM));
+	remote_signal(&r, SIGTERM);
+	remote_await_drain(&r, 1);
+	remote_signal(&r, SIGTERM);
 	for (int i = 0; i < 12; i++)
 		expect_end(clients[i]);
 	remote_end(&r, -ETIMEDOUT);
@@ -400,11 +371,40 @@ CONTRACT(stop_twice_with_several_workers)
 
 static int second_worker_sleeps(struct soq_stream *peer, void *arg)
 {
-	return gettid() == getpid() ? SOQ_DONE : sleep_for_ever(peer, arg);
+	if (gettid() != getpid())
+		return sleep_for_ever(peer, arg);
+	count(&counters->ended);
+	return SOQ_DONE;
 }
 
 /* The worker whose fiber is cancelled has no client: the others' are cancelled all the same. */
-CONTRACT(stop_by_cancelling_a_run_with_several_workers)
+CONTRACT_KERNEL(stop_by_cancelling_a_run_with_several_workers, "no threads")
+{
+	struct plan plan = {
+		.sites = { { .endpoint = LOCAL, .handler = second_worker_sleeps } },
+		.opt = { .workers = 3, .grace_ns = 600 * SOQ_S },
+		.cancel = true
+	};
+	struct soq_stream *s = NULL;
+	struct remote r;
+
+	counters_open();
+	remote_start(&r, &plan);
+	for (unsigned clients = 1; atomic_load(&counters->began) == 0; clients++) {
+		s = remote_connect(&r, 0);
+		AWAIT(atomic_load(&counters->ended) + atomic_load(&counters->began) == clients);
+		if (atomic_load(&counters->began) == 0)
+			expect_end(s);
+	}
+	bell_ring(&bells.cancel);
+	expect_end(s);
+	remote_end(&r, -ECANCELED);
+	CHECK_EQ(atomic_load(&counters->began), 1);
+	CHECK_EQ(atomic_load(&counters->cancelled), 1);
+}
+
+/* The same while clients come, until nobody listens any more. */
+CONTRACT_KERNEL(stop_by_cancelling_a_run_while_clients_come, "no threads")
 {
 	struct plan plan = {
 		.sites = { { .endpoint = LOCAL, .handler = second_worker_sleeps } },
@@ -416,14 +416,14 @@ CONTRACT(stop_by_cancelling_a_run_with_several_workers)
 
 	counters_open();
 	remote_start(&r, &plan);
-	while (soq_connect(&s, r.endpoints[0]) == 0) { /* until it no longer listens */
+	bell_ring(&bells.cancel);
+	while (soq_connect(&s, r.places[0].endpoint) == 0) {
 		/* Who connects just as a listener of the port closes may be forgotten by the
 		 * kernel without a word, and learns of it by sending. */
 		soq_send(s, "x", 1);
 		expect_end(s);
 	}
 	remote_end(&r, -ECANCELED);
-	CHECK(atomic_load(&counters->began) > 0);
 	CHECK_EQ(atomic_load(&counters->cancelled), atomic_load(&counters->began));
 }
 
@@ -477,7 +477,7 @@ static void *stop_from_a_thread(void *arg)
 	return NULL;
 }
 
-CONTRACT_SHAPES(stop_by_another_thread)
+CONTRACT_SHAPES_KERNEL(stop_by_another_thread, "no threads")
 {
 	struct soq_server_options opt = { .shape = the_shape() };
 	struct soq_server *server;
@@ -502,7 +502,7 @@ CONTRACT(server_runs_once)
 	struct soq_server *server;
 
 	CHECK_OK(soq_server_new(&server, NULL));
-	CHECK_OK(soq_server_listen(server, "tcp://127.0.0.1:0", silent, NULL));
+	CHECK_OK(soq_server_listen(server, LOCAL, silent, NULL));
 	soq_server_stop(server);
 	CHECK_EQ(soq_server_run(server), 0);
 	CHECK_ERR(soq_server_run(server), -EINVAL);

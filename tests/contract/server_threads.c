@@ -6,8 +6,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#define STREAMS "tcp://127.0.0.1:0"
-#define DGRAMS	"udp://127.0.0.1:0"
+#define DGRAMS "udp://127.0.0.1:0"
 
 static int echo_dgram(struct soq_dgram *d, const struct soq_packet *request, void *arg)
 {
@@ -33,7 +32,7 @@ static void *make(void *arg)
 	char text[160];
 
 	CHECK_OK(soq_server_new(&server, arg));
-	CHECK_OK(soq_server_listen(server, STREAMS, echo_a_line, NULL));
+	CHECK_OK(soq_server_listen(server, LOCAL, echo_a_line, NULL));
 	CHECK_OK(soq_server_bind(server, DGRAMS, echo_dgram, NULL));
 	snprintf(text, sizeof(text), "unix://%s/streams", test_dir());
 	CHECK_OK(soq_server_listen(server, text, echo_a_line, NULL));
@@ -90,7 +89,7 @@ static void ask_dgram(size_t site)
 	soq_dgram_close(d);
 }
 
-CONTRACT_SHAPES(server_of_several_threads)
+CONTRACT_SHAPES_KERNEL(server_of_several_threads, "no threads")
 {
 	struct soq_server_options opt = { .shape = the_shape(), .grace_ns = 600 * SOQ_S };
 	pthread_t runner;
@@ -114,7 +113,7 @@ CONTRACT_SHAPES(server_of_several_threads)
 	}
 }
 
-CONTRACT(server_never_run_freed_by_another_thread)
+CONTRACT_KERNEL(server_never_run_freed_by_another_thread, "no threads")
 {
 	struct soq_server_options opt = { 0 };
 
@@ -142,7 +141,7 @@ CONTRACT(server_that_runs_takes_no_endpoint)
 	make(&opt);
 	go(scope, run_in_a_fiber, NULL);
 	ask_stream(0);
-	CHECK_ERR(soq_server_listen(server, STREAMS, echo_a_line, NULL), -EBUSY);
+	CHECK_ERR(soq_server_listen(server, LOCAL, echo_a_line, NULL), -EBUSY);
 	CHECK_ERR(soq_server_bind(server, DGRAMS, echo_dgram, NULL), -EBUSY);
 	CHECK_ERR(soq_server_run(server), -EBUSY);
 	CHECK_ERR(soq_server_endpoint(server, 4, &addr, NULL), -ENOENT);
