@@ -3,7 +3,7 @@
 
   layers     an #include points only downwards
   length     a function has at most 70 lines, its constant tables apart
-  waiting    no test sleeps for the clock, none has a fixed port
+  waiting    no test sleeps for the real clock, none has a fixed port
   names      ours begin with soq_, never sq_
 
 usage: check_layers.py             the project
@@ -112,16 +112,30 @@ def check_length(root):
                     in_table = in_table and not (re.match(r"\t\}", line) and line.endswith(";"))
 
 
+def may_sleep(folder, definition):
+    """Whether soq_sleep() is at its place in a function that is defined so: where the clock is
+    virtual, or where sleeping itself is what is tested."""
+    return folder == "tests/sim" or re.search(r"^SIM\(|\bsim_\w+\(|sleep", definition)
+
+
 def check_waiting(root):
     port = re.compile(r"(?:127\.0\.0\.1|\[::1?\]|localhost|//|\*):([1-9]\d{3,4})\b")
+    clock = re.compile(r"\b(sleep|usleep|nanosleep|clock_nanosleep|sigtimedwait|sem_timedwait|"
+                       r"pthread_cond_timedwait|(?:poll|select)(?=\s*\(\s*(?:NULL|0)\b))\s*\(")
     for folder in ["tests/unit", "tests/contract", "tests/sim"]:
         for path in files(root, folder, (".c", ".h")):
-            text = read(root, path)
+            text, definition = read(root, path), ""
             pairs = zip(text.split("\n"), blank(text).split("\n"))
             for number, (line, code) in enumerate(pairs, 1):
-                m = re.search(r"\b(sleep|usleep|nanosleep)\s*\(", code)
+                if re.match(r"\w.*\(", code):
+                    definition = code
+                m = clock.search(code)
                 if m:
                     yield f"{path}:{number}: {m[1]}() in a test: wait for the event itself"
+                m = re.search(r"\b(soq_sleep(?:_until)?)\s*\(", code)
+                if m and not may_sleep(folder, definition):
+                    yield (f"{path}:{number}: {m[1]}() in a test on the real clock: wait for the "
+                           "event itself, or let it be a SIM case (its functions named sim_)")
                 # A port in a string is fixed only where something listens or connects.
                 m = re.search(r"(listen|connect|serve|open|bind)\w*\s*\(", code)
                 if m and port.search(line):
@@ -165,7 +179,16 @@ SELF_TEST = {
         ({"tests/contract/a.c": "\tusleep (20);\n"}, True),
         ({"tests/contract/a.c": '\tsoq_listen(&l, "tcp://127.0.0.1:5555", NULL);\n'}, True),
         ({"tests/contract/a.c": '\tsoq_listen(&l, "tcp://127.0.0.1:0", NULL);\n'}, False),
-        ({"tests/unit/a.c": '\t/* no sleep(1) */ soq_sleep(1); x("sleep(1)");\n'}, False),
+        ({"tests/unit/a.c": '\t/* no sleep(1) */ x("sleep(1)");\n'}, False),
+        ({"tests/unit/a.c": "\tpoll(NULL, 0, 5);\n"}, True),
+        ({"tests/unit/a.c": "\tpoll(&fd, 1, -1);\n"}, False),
+        ({"tests/contract/a.c": "CONTRACT(a)\n{\n\tsoq_sleep(1);\n}\n"}, True),
+        ({"tests/contract/a.c": "static void f(void *arg)\n{\n\tsoq_sleep_until(1);\n}\n"}, True),
+        ({"tests/contract/a.c": "SIM(a)\n{\n}\n\nCONTRACT(b)\n{\n\tsoq_sleep(1);\n}\n"}, True),
+        ({"tests/contract/a.c": "SIM(a)\n{\n\tsoq_sleep(1);\n}\n"}, False),
+        ({"tests/contract/a.c": "static void sim_f(void)\n{\n\tsoq_sleep(1);\n}\n"}, False),
+        ({"tests/contract/a.c": "CONTRACT(sleep_limits)\n{\n\tsoq_sleep(1);\n}\n"}, False),
+        ({"tests/sim/a.c": "static void f(void)\n{\n\tsoq_sleep(1);\n}\n"}, False),
     ],
     check_names: [
         ({"src/net/a.c": "int sq_count;\n"}, True),

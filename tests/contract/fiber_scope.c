@@ -78,7 +78,6 @@ static void be_stubborn(void *arg)
 	for (int i = 0; i < s->yields; i++)
 		CHECK_ERR(soq_yield(), -ECANCELED);
 	CHECK_ERR(soq_event_wait(s->event), -ECANCELED); /* and from now on */
-	CHECK_ERR(soq_sleep(1), -ECANCELED);
 	s->ended = true;
 }
 
@@ -253,7 +252,7 @@ static void read_deadline(void *arg)
 	int64_t *ret = arg;
 
 	*ret = soq_deadline(soq_now()); /* its own comes nearer, and nobody else's */
-	CHECK_ERR(soq_sleep(1), -ETIMEDOUT);
+	CHECK_ERR(soq_yield(), -ETIMEDOUT);
 }
 
 CONTRACT(fiber_deadline_inherited)
