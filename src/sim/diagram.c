@@ -37,7 +37,7 @@ static struct soq__sim_item *add_item(struct soq__sim_diagram *d, enum soq__sim_
 
 	if (d->item_count == d->item_capacity) {
 		d->item_capacity = d->item_capacity ? d->item_capacity * 2 : 64;
-		d->items = soq__sim_realloc(d->items, d->item_capacity * sizeof *item);
+		d->items = soq__sim_realloc(d->items, d->item_capacity * sizeof(*item));
 	}
 	item = &d->items[d->item_count++];
 	*item = (struct soq__sim_item){
@@ -151,7 +151,7 @@ static char *label_of(struct soq__sim_diagram *d, const struct soq__sim_packet *
 		add(buf, " (duplicate)");
 	else if (p->marks)
 		add(buf, " (%s)", soq__sim_marks_text(marks, p->marks));
-	return copy_text(buf, sizeof buf);
+	return copy_text(buf, sizeof(buf));
 }
 
 /* ---- what is seen ---- */
@@ -188,7 +188,7 @@ static void see_host(struct soq__sim_observer *o, const struct soq_sim_host *hos
 	struct soq__sim_diagram *d = diagram_of(o);
 	size_t count = host->index + 1;
 
-	d->columns = soq__sim_realloc(d->columns, count * sizeof *d->columns);
+	d->columns = soq__sim_realloc(d->columns, count * sizeof(*d->columns));
 	d->columns[host->index] =
 		(struct soq__sim_column){ .life = life_of(host), .fault_ns = -1 };
 	d->column_count = count;
@@ -281,7 +281,7 @@ int soq_sim_diagram(struct soq_sim *sim, FILE *file, const char *title, unsigned
 		return soq__fail(-EINVAL, "a diagram needs a file");
 	if (soq__sim_watched(sim, diagram_close))
 		return soq__fail(-EBUSY, "the world has a diagram already");
-	d = soq__sim_alloc(sizeof *d);
+	d = soq__sim_alloc(sizeof(*d));
 	d->observer = (struct soq__sim_observer){
 		.host = see_host,
 		.packet = see_packet,

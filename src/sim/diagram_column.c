@@ -148,7 +148,7 @@ static int compare_falls(const void *a, const void *b)
 /* How much most arrows fall: a few that take much longer are not to matter. */
 static int usual_fall(const struct soq__sim_diagram *d)
 {
-	int *falls = soq__sim_alloc((d->item_count + 1) * sizeof *falls);
+	int *falls = soq__sim_alloc((d->item_count + 1) * sizeof(*falls));
 	size_t n = 0;
 	int usual = 0;
 
@@ -158,7 +158,7 @@ static int usual_fall(const struct soq__sim_diagram *d)
 		if (soq__sim_item_arrives(item) && item->from != item->to)
 			falls[n++] = item->end_y - item->y;
 	}
-	qsort(falls, n, sizeof *falls, compare_falls);
+	qsort(falls, n, sizeof(*falls), compare_falls);
 	if (n > 0)
 		usual = falls[n * 4 / 5];
 	free(falls);
@@ -255,7 +255,7 @@ static void place_in_the_open(const struct soq__sim_diagram *d, struct soq__sim_
 	unsigned least = UINT_MAX;
 	int best = places[0];
 
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		unsigned count;
 
 		note->x = places[i];

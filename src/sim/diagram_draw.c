@@ -167,12 +167,12 @@ static void put_footer(const struct soq__sim_diagram *d)
 {
 	char text[SOQ__SIM_WORDS_MAX];
 
-	snprintf(text, sizeof text, "time in seconds, not to scale; seed %llu",
+	snprintf(text, sizeof(text), "time in seconds, not to scale; seed %llu",
 		(unsigned long long)d->sim->seed);
 	put_text(d->file, d->width / 2, d->bottom_y + 42, "foot", text);
 	if (d->left_out == 0)
 		return;
-	snprintf(text, sizeof text, "%llu more event%s left out",
+	snprintf(text, sizeof(text), "%llu more event%s left out",
 		(unsigned long long)d->left_out, d->left_out == 1 ? " is" : "s are");
 	put_text(d->file, d->width / 2, d->bottom_y + 60, "foot", text);
 }
@@ -221,6 +221,16 @@ static void put_lifeline(const struct soq__sim_diagram *d, size_t column)
 	put_line(d->file, "life", x, y, x, d->bottom_y);
 }
 
+/* To three digits. */
+static int64_t rounded(int64_t ns)
+{
+	int64_t unit = 1;
+
+	while (ns / unit >= 1000)
+		unit *= 10;
+	return (ns / unit + (ns % unit >= unit / 2 && unit > 1)) * unit;
+}
+
 /* Its length stands in the margin, where no arrow goes. */
 static void put_break(const struct soq__sim_diagram *d, const struct soq__sim_break *b)
 {
@@ -233,7 +243,8 @@ static void put_break(const struct soq__sim_diagram *d, const struct soq__sim_br
 		put_line(d->file, "cut", x - 7, b->y - 1, x + 7, b->y - 7);
 		put_line(d->file, "cut", x - 7, b->y + 7, x + 7, b->y + 1);
 	}
-	snprintf(text, sizeof text, "+%s", soq__sim_duration_text(duration, b->silence_ns));
+	snprintf(text, sizeof(text), "+%s",
+		soq__sim_duration_text(duration, rounded(b->silence_ns)));
 	put_text(d->file, TIME_X, b->y + 4, "pass", text);
 }
 
@@ -251,7 +262,7 @@ static void put_rows(const struct soq__sim_diagram *d)
 		if (us == shown_us)
 			continue;
 		shown_us = us;
-		snprintf(text, sizeof text, "%lld.%06lld", (long long)(us / 1000000),
+		snprintf(text, sizeof(text), "%lld.%06lld", (long long)(us / 1000000),
 			(long long)(us % 1000000));
 		put_text(d->file, TIME_X, r->y + 4, "time", text);
 		if (r->column != SOQ__SIM_NOBODY)
@@ -286,7 +297,7 @@ static void put_arrow(const struct soq__sim_diagram *d, const struct soq__sim_it
 	struct soq__sim_arrow a = soq__sim_diagram_arrow(d, item);
 	char classes[16];
 
-	snprintf(classes, sizeof classes, "%s%s", item->class_name,
+	snprintf(classes, sizeof(classes), "%s%s", item->class_name,
 		item->marks & SOQ__SIM_IS_DUPLICATE ? " dup" : "");
 	if (item->from == item->to) {
 		put_loop(d, item, &a, classes);

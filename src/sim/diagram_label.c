@@ -154,7 +154,7 @@ static struct soq__sim_box best_label(
 	struct soq__sim_box best = { 0 };
 	int least = INT_MAX;
 
-	for (size_t i = 0; i < 2 * sizeof percents / sizeof *percents; i++) {
+	for (size_t i = 0; i < 2 * sizeof(percents) / sizeof(*percents); i++) {
 		int64_t percent = percents[i / 2], half;
 		bool below = i % 2;
 		struct soq__sim_box box = label_box(&arrow, item->label, percent, below);
@@ -192,7 +192,7 @@ static void place_labels(const struct soq__sim_diagram *d, struct soq__sim_box *
 
 struct soq__sim_box *soq__sim_diagram_labels(const struct soq__sim_diagram *d)
 {
-	struct soq__sim_box *boxes = soq__sim_alloc((2 * d->item_count + 1) * sizeof *boxes);
+	struct soq__sim_box *boxes = soq__sim_alloc((2 * d->item_count + 1) * sizeof(*boxes));
 
 	for (size_t i = 0; i < d->item_count; i++) {
 		/* What has no place yet is where nothing else is. */

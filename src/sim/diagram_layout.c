@@ -49,7 +49,7 @@ static int compare_points(const void *a, const void *b)
 
 static struct point *sorted_points(const struct soq__sim_diagram *d, size_t *ret_count)
 {
-	struct point *points = soq__sim_alloc((2 * d->item_count + 1) * sizeof *points);
+	struct point *points = soq__sim_alloc((2 * d->item_count + 1) * sizeof(*points));
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->item_count; i++) {
@@ -59,7 +59,7 @@ static struct point *sorted_points(const struct soq__sim_diagram *d, size_t *ret
 		if (soq__sim_item_arrives(item))
 			points[n++] = (struct point){ item->arrives_ns, i, true };
 	}
-	qsort(points, n, sizeof *points, compare_points);
+	qsort(points, n, sizeof(*points), compare_points);
 	*ret_count = n;
 	return points;
 }
@@ -74,7 +74,7 @@ static int compare_durations(const void *a, const void *b)
 /* How long nothing must happen to be cut short: by what most packets take. */
 static int64_t find_silence(const struct soq__sim_diagram *d)
 {
-	int64_t *flights = soq__sim_alloc((d->item_count + 1) * sizeof *flights);
+	int64_t *flights = soq__sim_alloc((d->item_count + 1) * sizeof(*flights));
 	int64_t usual = SOQ_MS;
 	size_t n = 0;
 
@@ -84,7 +84,7 @@ static int64_t find_silence(const struct soq__sim_diagram *d)
 		if (soq__sim_item_arrives(item) && item->from != item->to)
 			flights[n++] = item->arrives_ns - item->at_ns;
 	}
-	qsort(flights, n, sizeof *flights, compare_durations);
+	qsort(flights, n, sizeof(*flights), compare_durations);
 	if (n > 0)
 		usual = flights[n / 2];
 	free(flights);
@@ -224,6 +224,7 @@ static void advance(struct soq__sim_diagram *d, struct progress *now, int64_t at
 	if (d->row_count == 0)
 		return;
 	if (passed > d->silence_ns) {
+		at_least(&now->y, now->lost_y);
 		d->breaks[d->break_count++] =
 			(struct soq__sim_break){ now->y + BREAK / 2, passed };
 		now->y += BREAK - ROW;
@@ -276,8 +277,8 @@ static void lay_out_rows(struct soq__sim_diagram *d)
 	size_t count;
 	struct point *points = sorted_points(d, &count);
 
-	d->rows = soq__sim_alloc((count + 1) * sizeof *d->rows);
-	d->breaks = soq__sim_alloc((count + 1) * sizeof *d->breaks);
+	d->rows = soq__sim_alloc((count + 1) * sizeof(*d->rows));
+	d->breaks = soq__sim_alloc((count + 1) * sizeof(*d->breaks));
 	for (size_t i = 0; i < d->column_count; i++)
 		d->columns[i].last_y = d->top_y;
 	for (size_t i = 0; i < count; i++) {

@@ -23,7 +23,7 @@ static struct soq__sim_span *find_open(
 
 static void collect_spans(struct soq__sim_diagram *d)
 {
-	d->spans = soq__sim_alloc((d->item_count + 1) * sizeof *d->spans);
+	d->spans = soq__sim_alloc((d->item_count + 1) * sizeof(*d->spans));
 	for (size_t i = 0; i < d->item_count; i++) {
 		const struct soq__sim_item *item = &d->items[i];
 		bool begins = item->kind == SOQ__SIM_ITEM_CUT ? item->cut

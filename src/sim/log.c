@@ -52,7 +52,7 @@ static void see_host(struct soq__sim_observer *o, const struct soq_sim_host *hos
 
 	if (l->name_width < (int)strlen(host->name))
 		l->name_width = (int)strlen(host->name);
-	soq__sim_host_addresses(addresses, sizeof addresses, host, " ");
+	soq__sim_host_addresses(addresses, sizeof(addresses), host, " ");
 	put_line(l, host, "host ", addresses);
 }
 
@@ -132,7 +132,7 @@ int soq_sim_log(struct soq_sim *sim, FILE *file)
 		return soq__fail(-EINVAL, "a log needs a file");
 	if (soq__sim_watched(sim, log_close))
 		return soq__fail(-EBUSY, "the world has a log already");
-	l = soq__sim_alloc(sizeof *l);
+	l = soq__sim_alloc(sizeof(*l));
 	l->observer = (struct soq__sim_observer){
 		.host = see_host, .packet = see_packet, .note = see_note, .close = log_close
 	};

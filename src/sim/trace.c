@@ -115,10 +115,10 @@ static void put_section(struct trace *t)
 	put_le16(&t->block, 0);
 	put_le32(&t->block, LENGTH_UNKNOWN);
 	put_le32(&t->block, LENGTH_UNKNOWN);
-	snprintf(text, sizeof text, "a simulated network, seed %llu",
+	snprintf(text, sizeof(text), "a simulated network, seed %llu",
 		(unsigned long long)t->sim->seed);
 	option_text(t, COMMENT, text);
-	snprintf(text, sizeof text, "soquete %s", soq_version());
+	snprintf(text, sizeof(text), "soquete %s", soq_version());
 	option_text(t, SECTION_APPLICATION, text);
 	option(t, END, NULL, 0);
 	end(t);
@@ -129,7 +129,7 @@ static void put_interface(struct trace *t, const struct soq_sim_host *host)
 	const uint8_t resolution = NANOSECONDS;
 	char addresses[1024];
 
-	soq__sim_host_addresses(addresses, sizeof addresses, host, " ");
+	soq__sim_host_addresses(addresses, sizeof(addresses), host, " ");
 	begin(t, INTERFACE);
 	put_le16(&t->block, LINKTYPE_RAW);
 	put_le16(&t->block, 0);
@@ -177,7 +177,7 @@ static void put_packet(struct trace *t, const struct soq_sim_host *from, const c
 	pad(&t->block);
 	if (*comment)
 		option_text(t, COMMENT, comment);
-	option(t, PACKET_FLAGS, flags, sizeof flags);
+	option(t, PACKET_FLAGS, flags, sizeof(flags));
 	option(t, END, NULL, 0);
 	end(t);
 }
@@ -197,7 +197,7 @@ static void put_journal(
 {
 	char micros[32];
 
-	snprintf(micros, sizeof micros, "%lld",
+	snprintf(micros, sizeof(micros), "%lld",
 		(long long)((SOQ__SIM_EPOCH_NS + t->sim->now_ns) / SOQ_US));
 	begin(t, JOURNAL);
 	put_field(&t->block, "__REALTIME_TIMESTAMP", micros);
@@ -239,8 +239,8 @@ static void see_host_down(struct trace *t, const struct soq__sim_packet *p)
 {
 	char text[512];
 
-	snprintf(
-		text, sizeof text, "a packet from %s is lost: the host is down", p->from->name);
+	snprintf(text, sizeof(text), "a packet from %s is lost: the host is down",
+		p->from->name);
 	put_journal(t, p->to, true, text);
 }
 
@@ -255,7 +255,7 @@ static void see_packet(struct soq__sim_observer *o, const struct soq__sim_packet
 		see_host_down(t, p);
 		return;
 	}
-	describe(what, sizeof what, p, fate, arrives_ns - t->sim->now_ns);
+	describe(what, sizeof(what), p, fate, arrives_ns - t->sim->now_ns);
 	t->segment.len = 0;
 	soq__sim_wire_segment(&t->segment, p);
 	count = soq__sim_wire_fragments(p, t->segment.len);
@@ -263,7 +263,7 @@ static void see_packet(struct soq__sim_observer *o, const struct soq__sim_packet
 		t->packet.len = 0;
 		soq__sim_wire_packet(&t->packet, p, &t->segment, i);
 		if (count > 1)
-			snprintf(comment, sizeof comment, "fragment %zu of %zu; %s", i + 1,
+			snprintf(comment, sizeof(comment), "fragment %zu of %zu; %s", i + 1,
 				count, what);
 		put_packet(t, p->from, count > 1 ? comment : what);
 	}
@@ -294,7 +294,7 @@ int soq_sim_trace(struct soq_sim *sim, FILE *file)
 		return soq__fail(-EINVAL, "a trace needs a file");
 	if (soq__sim_watched(sim, trace_close))
 		return soq__fail(-EBUSY, "the world has a trace already");
-	t = soq__sim_alloc(sizeof *t);
+	t = soq__sim_alloc(sizeof(*t));
 	t->observer = (struct soq__sim_observer){
 		.host = see_host, .packet = see_packet, .note = see_note, .close = trace_close
 	};

@@ -102,7 +102,7 @@ const char *soq__sim_flags_text(
 	};
 
 	buf[0] = 0;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (flags & names[i].flag)
 			add(buf, "%s%s", buf[0] ? separator : "", names[i].name);
 	}
@@ -182,7 +182,7 @@ const char *soq__sim_marks_text(char buf[SOQ__SIM_WORDS_MAX], uint8_t marks)
 	};
 
 	buf[0] = 0;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (marks & names[i].mark)
 			add(buf, "%s%s", buf[0] ? ", " : "", names[i].name);
 	}
@@ -200,9 +200,9 @@ void soq__sim_host_addresses(
 		char text[INET6_ADDRSTRLEN];
 
 		if (soq__sim_addr_is4(addr))
-			inet_ntop(AF_INET, addr->ip + 12, text, sizeof text);
+			inet_ntop(AF_INET, addr->ip + 12, text, sizeof(text));
 		else
-			inet_ntop(AF_INET6, addr->ip, text, sizeof text);
+			inet_ntop(AF_INET6, addr->ip, text, sizeof(text));
 		used += (size_t)snprintf(
 			buf + used, len - used, "%s%s", used ? separator : "", text);
 	}
@@ -221,7 +221,7 @@ struct soq__sim_flow {
 /* FNV-1a. */
 static uint64_t hash_addr(uint64_t hash, const struct soq__sim_addr *addr)
 {
-	for (size_t i = 0; i < sizeof addr->ip; i++)
+	for (size_t i = 0; i < sizeof(addr->ip); i++)
 		hash = (hash ^ addr->ip[i]) * 0x100000001b3;
 	hash = (hash ^ (addr->port & 0xff)) * 0x100000001b3;
 	return (hash ^ (addr->port >> 8)) * 0x100000001b3;
@@ -229,7 +229,7 @@ static uint64_t hash_addr(uint64_t hash, const struct soq__sim_addr *addr)
 
 static bool is_less(const struct soq__sim_addr *a, const struct soq__sim_addr *b)
 {
-	int order = memcmp(a->ip, b->ip, sizeof a->ip);
+	int order = memcmp(a->ip, b->ip, sizeof(a->ip));
 
 	return order ? order < 0 : a->port < b->port;
 }
@@ -256,7 +256,7 @@ static void grow(struct soq__sim_flows *flows)
 	size_t old_capacity = flows->capacity;
 
 	flows->capacity = old_capacity ? old_capacity * 2 : 16;
-	flows->slots = soq__sim_alloc(flows->capacity * sizeof *old);
+	flows->slots = soq__sim_alloc(flows->capacity * sizeof(*old));
 	for (size_t i = 0; i < old_capacity; i++) {
 		if (old[i].used)
 			*slot_of(flows, &old[i].ends[0], &old[i].ends[1]) = old[i];

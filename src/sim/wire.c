@@ -79,13 +79,13 @@ static uint32_t pseudo_header(const struct soq__sim_packet *p, size_t len)
 {
 	size_t skip = is4(p) ? 12 : 0;
 	uint8_t rest[6] = { 0 };
-	uint32_t total = sum(0, p->src.ip + skip, sizeof p->src.ip - skip);
+	uint32_t total = sum(0, p->src.ip + skip, sizeof(p->src.ip) - skip);
 
-	total = sum(total, p->dst.ip + skip, sizeof p->dst.ip - skip);
+	total = sum(total, p->dst.ip + skip, sizeof(p->dst.ip) - skip);
 	store16(rest, (uint16_t)(len >> 16));
 	store16(rest + 2, (uint16_t)len);
 	store16(rest + 4, protocol_on_wire(p, p->protocol));
-	return sum(total, rest, sizeof rest);
+	return sum(total, rest, sizeof(rest));
 }
 
 /* ---- IP headers ---- */
