@@ -1,6 +1,7 @@
 /* tcp.h - what the files of the simulated TCP share.
  *
- *	tcp.c          connections: their making and end; send, receive, connect, close, poll
+ *	tcp.c          connections: their making and end; send, receive, close, poll
+ *	tcp_connect.c  bind, connect, names
  *	tcp_table.c    which connection a segment is for
  *	tcp_input.c    segments that arrive: RFC 9293 section 3.10.7
  *	tcp_ack.c      what an acknowledgment tells: round trips, congestion, recovery
@@ -110,7 +111,7 @@ struct soq__sim_conn {
 	struct soq__sim_conn *next;   /* in its place of the table */
 	struct soq__sim_flow *flow;   /* or NULL */
 	struct soq__sim_rare *rare;   /* or NULL */
-	struct soq__sim_bound *bound; /* NULL: no port, or its listener's */
+	struct soq__sim_bound *bound; /* NULL: no port, its listener's, or connect(2) chose */
 	union {
 		struct soq__sim_listen *listen; /* TCP_LISTEN */
 		struct soq__sim_client *client; /* is_queued */
@@ -127,12 +128,13 @@ struct soq__sim_conn {
 	uint8_t state;	/* of netinet/tcp.h; TCP_CLOSE for a new one */
 	bool shut_rd : 1;
 	bool shut_wr : 1;
-	bool fin_sent : 1;     /* it is the last before snd_max */
-	bool fin_received : 1; /* and everything before it */
-	bool is_closed : 1;    /* no program has it any more */
-	bool is_queued : 1;    /* nor had it ever, so far */
-	bool is_listed : 1;    /* in the table */
-	bool has_chosen : 1;   /* bind(2) chose the port */
+	bool fin_sent : 1;	/* it is the last before snd_max */
+	bool fin_received : 1;	/* and everything before it */
+	bool is_closed : 1;	/* no program has it any more */
+	bool is_queued : 1;	/* nor had it ever, so far */
+	bool is_listed : 1;	/* in the table */
+	bool was_connected : 1; /* connect(2) is over for it, whatever came then */
+	bool has_chosen : 1;	/* bind(2) chose the port */
 	bool nodelay : 1;
 	bool cork : 1;
 	bool more : 1; /* the last send said MSG_MORE */
@@ -188,9 +190,20 @@ void soq__sim_conn_expire(struct soq__sim_conn *c);
 uint32_t soq__sim_conn_sndbuf(const struct soq__sim_conn *c);
 uint32_t soq__sim_conn_rcvbuf(const struct soq__sim_conn *c);
 bool soq__sim_conn_has_room(const struct soq__sim_conn *c); /* enough that poll(2) says so */
+/* SO_ERROR as a negative code, or 0; it is told once. */
+int soq__sim_conn_take_error(struct soq__sim_conn *c);
+void soq__sim_conn_free_port(struct soq__sim_conn *c);
+
+/* ---- addresses (tcp_connect.c) ---- */
+
+/* Bind a port, or with port 0 any. @return as soq__sim_bind_port() */
+int soq__sim_conn_take_port(struct soq__sim_conn *c, const struct soq__sim_addr *addr);
 /* What the path allows in a segment, both ways. */
 void soq__sim_conn_find_mss(struct soq__sim_conn *c);
 int64_t soq__sim_tcp_connect(struct soq__sim_conn *c, struct soq__op *op);
+int soq__sim_tcp_bind(struct soq__sim_socket *s, const struct soq_addr *addr);
+int soq__sim_tcp_local_addr(const struct soq__sim_socket *s, struct soq_addr *ret);
+int soq__sim_tcp_peer_addr(const struct soq__sim_socket *s, struct soq_addr *ret);
 
 /* ---- the table (tcp_table.c) ---- */
 

@@ -132,7 +132,7 @@ static bool overlap(
 	return !(v6only && soq__sim_addr_is4(taken));
 }
 
-/* Those that have no port of their own have their listener's: tcp_listen.c. */
+/* Those that have bound no port have their listener's, or one that connect(2) chose. */
 bool soq__sim_tcp_port_taken(const struct soq__sim_conn *c, const struct soq__sim_addr *addr)
 {
 	const struct soq__sim_tcp *tcp = c->socket.host->tcp;
