@@ -543,10 +543,12 @@ static void let_go_of_sent(struct dgram *d)
 
 static void let_go_of_waiters(struct dgram *d)
 {
-	while (!soq__list_empty(&d->waits))
-		waiter_free(soq__container_of(d->waits.next, struct waiter, wait));
-	while (!soq__list_empty(&d->waiters))
-		waiter_free(soq__container_of(d->waiters.next, struct waiter, node));
+	struct soq__list *node;
+
+	while ((node = soq__list_pop(&d->waits)))
+		waiter_free(soq__container_of(node, struct waiter, wait));
+	while ((node = soq__list_pop(&d->waiters)))
+		waiter_free(soq__container_of(node, struct waiter, node));
 }
 
 static void dgram_end(struct dgram *d, bool abandoned)
