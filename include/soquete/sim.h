@@ -226,7 +226,8 @@ SOQ_API const char *soq_sim_verdict_name(enum soq_sim_verdict verdict);
 
 /**
  * Run until every program has ended, or something else brings a verdict. May be called
- * again after SOQ_SIM_HALTED and SOQ_SIM_TIME_LIMIT. Not to be called by a simulated program.
+ * again unless the run is broken, has failed or is in a livelock: after a deadlock, say, when
+ * another program has been spawned or a signal sent. Not to be called by a simulated program.
  *
  * @limit_ns  the world's time may reach this, since its beginning; SOQ_NEVER
  */
@@ -322,7 +323,7 @@ struct soq_sim_sweep_result {
 	uint64_t divergences;	/* seeds whose second run was not the first */
 	uint64_t uncovered;	/* SOQ_SOMETIMES that was reached and never held */
 	uint64_t first_failure; /* a seed, if failures > 0 */
-	uint64_t events; /* of all runs, the second ones included; so, too, the next */
+	uint64_t events;	/* of all runs, the second ones included; so, too, the next */
 	int64_t simulated_ns;
 	int64_t elapsed_ns; /* of real time */
 };

@@ -110,6 +110,10 @@ struct soq__engine_type {
 	int64_t (*wall_clock)(struct soq__engine *e);
 	int (*random)(struct soq__engine *e, void *buf, size_t len);
 
+	/* Run @main(@arg) as a thread would: with a scheduler of its own, beside the caller's.
+	 * NULL: threads are pthread_create(3)'s. @return 0, -ENOMEM */
+	int (*start_thread)(struct soq__engine *e, void (*main)(void *arg), void *arg);
+
 	/* How long offloaded work shall wait before it runs, and how long its result; NULL:
 	 * work goes to the pool's threads. */
 	int64_t (*offload_delay)(struct soq__engine *e);

@@ -333,8 +333,10 @@ int soq__lane_run(struct soq_server *server, unsigned index)
 	struct soq__lane lane = { .server = server, .index = index };
 	int rc = lane_init(&lane);
 
-	if (index > 0)
-		sem_post(&server->opened);
+	if (index > 0) {
+		atomic_fetch_add(&server->lanes_opened, 1);
+		soq_event_set(server->lanes_changed);
+	}
 	if (rc == 0)
 		rc = end(&lane, serve(&lane));
 	lane_done(&lane);

@@ -6,6 +6,7 @@
 #include "fiber/last_error.h"
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,9 +97,6 @@ static int check_simulated(const struct soq_server_options *opt)
 		return soq__fail(-SOQ_ESIMULATED,
 			"serve: a simulated host has neither processes nor threads to give a "
 			"client; choose the fiber or the iterative shape");
-	if (opt->workers > 1)
-		return soq__fail(-SOQ_ESIMULATED,
-			"serve: a simulated host has one processor; choose one worker");
 	return 0;
 }
 
@@ -118,9 +116,10 @@ int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt
 	if (opt)
 		server->opt = *opt;
 	fill_defaults(&server->opt);
-	sem_init(&server->opened, 0, 0);
 	server->peers = soq__peers_new();
 	rc = open_latches(server);
+	if (rc == 0)
+		rc = soq_event_new(&server->lanes_changed);
 	if (rc == 0 && !server->peers)
 		rc = -ENOMEM;
 	if (rc < 0) {
@@ -151,7 +150,7 @@ void soq_server_free(struct soq_server *server)
 	}
 	free(server->sites);
 	soq__peers_free(server->peers);
-	sem_destroy(&server->opened);
+	soq_event_free(server->lanes_changed);
 	latch_close(&server->drain);
 	latch_close(&server->cancel);
 	free(server);
@@ -281,7 +280,6 @@ struct lane_thread {
 	pthread_t thread;
 	struct soq_server *server;
 	unsigned index;
-	bool started;
 	int rc;
 };
 
@@ -294,7 +292,16 @@ static void *lane_main(void *arg)
 	return NULL;
 }
 
-static int start_lane(struct lane_thread *t)
+static void simulated_lane_main(void *arg)
+{
+	struct lane_thread *t = arg;
+
+	t->rc = soq__lane_run(t->server, t->index);
+	atomic_fetch_add(&t->server->lanes_ended, 1);
+	soq_event_set(t->server->lanes_changed);
+}
+
+static int start_thread(struct lane_thread *t)
 {
 	sigset_t all, former;
 	int rc;
@@ -304,8 +311,34 @@ static int start_lane(struct lane_thread *t)
 	pthread_sigmask(SIG_BLOCK, &all, &former);
 	rc = pthread_create(&t->thread, NULL, lane_main, t);
 	pthread_sigmask(SIG_SETMASK, &former, NULL);
-	t->started = rc == 0;
 	return -rc;
+}
+
+static int start_lane(struct lane_thread *t)
+{
+	struct soq__engine *e = soq__worker()->engine;
+
+	return e->type->start_thread ? e->type->start_thread(e, simulated_lane_main, t)
+				     : start_thread(t);
+}
+
+/* Wait, whatever comes, until as many lanes have been counted. */
+static void await_count(struct soq_server *server, _Atomic unsigned *counter, unsigned count)
+{
+	struct soq__fiber *f = soq__current();
+	bool shielded = f->shielded;
+
+	f->shielded = true;
+	for (;;) {
+		uint64_t sets = soq__event_sets(server->lanes_changed);
+
+		if (atomic_load(counter) >= count)
+			break;
+		/* Without a descriptor to be woken through: they will be quick. */
+		if (soq__event_wait_after(server->lanes_changed, sets) < 0)
+			sched_yield();
+	}
+	f->shielded = shielded;
 }
 
 static void join_lane(void *arg)
@@ -315,32 +348,33 @@ static void join_lane(void *arg)
 	pthread_join(t->thread, NULL);
 }
 
-/* Whatever comes, the other lanes end before the server does. */
-static int join_lanes(struct lane_thread *threads, unsigned count, int rc)
+static void join_thread(struct lane_thread *t)
 {
 	struct soq__fiber *f = soq__current();
 	bool shielded = f->shielded;
 
 	f->shielded = true;
-	for (unsigned i = 0; i < count; i++) {
-		if (!threads[i].started)
-			continue;
-		if (soq_offload(join_lane, &threads[i]) < 0)
-			join_lane(&threads[i]);
+	if (soq_offload(join_lane, t) < 0)
+		join_lane(t);
+	f->shielded = shielded;
+}
+
+/* Whatever comes, the other lanes end before the server does. @return @rc, or if it is 0 the
+ * first of their results that is not */
+static int join_lanes(
+	struct soq_server *server, struct lane_thread *threads, unsigned started, int rc)
+{
+	bool simulated = soq__type(soq__worker())->start_thread;
+
+	if (simulated)
+		await_count(server, &server->lanes_ended, started);
+	for (unsigned i = 0; i < started; i++) {
+		if (!simulated)
+			join_thread(&threads[i]);
 		if (rc == 0)
 			rc = threads[i].rc;
 	}
-	f->shielded = shielded;
 	return rc;
-}
-
-/* The other lanes open their sockets after those of the first, which must not be closed
- * before. They do not wait for anybody meanwhile, so this is short. */
-static void await_lanes(struct soq_server *server, unsigned count)
-{
-	while (count > 0)
-		if (sem_wait(&server->opened) == 0)
-			count--;
 }
 
 static int run_lanes(struct soq_server *server)
@@ -349,23 +383,25 @@ static int run_lanes(struct soq_server *server)
 	struct lane_thread *threads = calloc(others + 1, sizeof(*threads));
 	int rc = threads ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; i < others && rc == 0; i++) {
-		threads[i] = (struct lane_thread){ .server = server, .index = i + 1 };
-		rc = start_lane(&threads[i]);
+	while (started < others && rc == 0) {
+		threads[started] =
+			(struct lane_thread){ .server = server, .index = started + 1 };
+		rc = start_lane(&threads[started]);
 		started += rc == 0;
 	}
-	await_lanes(server, started);
+	/* They open their sockets after those of the first, which must not be closed before.
+	 * They do not wait for anybody meanwhile, so this is short. */
+	await_count(server, &server->lanes_opened, started);
 	if (rc < 0)
 		soq_server_stop(server);
 	else
 		rc = soq__lane_run(server, 0);
 	/* If this lane ended by itself, the others must follow; if it was stopped, they have
 	 * heard of it, and once more would cut their drain short. */
-	if (threads) {
-		if (atomic_load(&server->stops) == 0)
-			soq_server_stop(server);
-		rc = join_lanes(threads, others, rc);
-	}
+	if (atomic_load(&server->stops) == 0)
+		soq_server_stop(server);
+	if (threads)
+		rc = join_lanes(server, threads, started, rc);
 	free(threads);
 	return rc;
 }

@@ -18,7 +18,6 @@
 #include <soquete/server.h>
 #include <soquete/sync.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include "net/dgram.h"
 #include "net/net.h"
@@ -53,8 +52,11 @@ struct soq_server {
 	_Atomic unsigned stops;
 	_Atomic unsigned clients;
 	bool running;
-	bool ended;   /* its sockets are gone */
-	sem_t opened; /* posted by each lane but the first when its sockets are open */
+	bool ended; /* its sockets are gone */
+	/* Of the lanes but the first: how many have opened their sockets, or failed to, and how
+	 * many have ended where there is no thread to join; each sets the event. */
+	_Atomic unsigned lanes_opened, lanes_ended;
+	struct soq_event *lanes_changed;
 	struct soq__peers *peers;
 };
 

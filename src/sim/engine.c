@@ -459,7 +459,8 @@ static int adopt(struct soq__engine *base, struct soq__socket *ret, int fd, bool
 	(void)foreign;
 	if (!s)
 		return no_socket(fd);
-	s->owner = e;
+	if (!s->owner)
+		s->owner = e;
 	*ret = (struct soq__socket){ .fd = fd };
 	return 0;
 }
@@ -595,6 +596,7 @@ const struct soq__engine_type soq__engine_sim = {
 	.now = now,
 	.wall_clock = wall_clock,
 	.random = random_bytes,
+	.start_thread = soq__sim_thread_start,
 	.offload_delay = offload_delay,
 	.resolve = resolve,
 	.interface_index = interface_index,

@@ -23,6 +23,10 @@ struct soq__sim_program {
 	struct soq__list node; /* of its host's */
 	struct soq_sim_host *host;
 	soq_sim_main *main;
+	/* Of a thread: what it runs, and whose it is, with which it ends; NULL: the real
+	 * program. */
+	void (*thread_main)(void *arg);
+	struct soq__sim_program *parent;
 	void *arg;
 	unsigned number;		/* of its host, from 1 */
 	struct soq__sim_engine *engine; /* NULL: it does not run */
@@ -65,7 +69,10 @@ static void program_start(void *arg)
 	struct soq__sim_program *p = arg;
 
 	arrive(p);
-	p->result = p->main(p->arg);
+	if (p->thread_main)
+		p->thread_main(p->arg);
+	else
+		p->result = p->main(p->arg);
 	p->ended = true;
 	leave(p, true);
 }
@@ -160,6 +167,27 @@ static void close_left_open(struct soq__sim_program *p)
 	}
 }
 
+static void program_free(struct soq__sim_program *p)
+{
+	soq__list_remove(&p->node);
+	free(p);
+}
+
+/* What a process takes with it when it ends. */
+static void end_threads(struct soq__sim_program *p)
+{
+	soq__list_for_each (node, &p->host->programs) {
+		struct soq__sim_program *thread =
+			soq__container_of(node, struct soq__sim_program, node);
+
+		if (!thread->thread_main || thread->parent != p)
+			continue;
+		close_left_open(thread);
+		stop(thread, true);
+		program_free(thread);
+	}
+}
+
 static void program_end(struct soq__sim_program *p)
 {
 	struct soq_sim *sim = p->host->sim;
@@ -173,21 +201,20 @@ static void program_end(struct soq__sim_program *p)
 			p->result, soq_strerror(p->result),
 			p->worker->main.last_error ? ": " : "",
 			p->worker->main.last_error ? p->worker->main.last_error : "");
+	end_threads(p);
 	close_left_open(p);
 	stop(p, false);
+	if (p->thread_main)
+		program_free(p);
 }
 
-int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg)
+static int add(struct soq_sim_host *host, const struct soq__sim_program *what)
 {
-	struct soq__sim_program *p;
+	struct soq__sim_program *p = soq__sim_alloc(sizeof(*p));
 	int rc;
 
-	if (!host->up)
-		return -EHOSTDOWN;
-	p = soq__sim_alloc(sizeof(*p));
+	*p = *what;
 	p->host = host;
-	p->main = main;
-	p->arg = arg;
 	p->number = ++host->program_count;
 	rc = start(p);
 	if (rc < 0) {
@@ -196,6 +223,26 @@ int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg)
 	}
 	soq__list_append(&host->programs, &p->node);
 	return 0;
+}
+
+int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg)
+{
+	const struct soq__sim_program p = { .main = main, .arg = arg };
+
+	return host->up ? add(host, &p) : -EHOSTDOWN;
+}
+
+int soq__sim_thread_start(struct soq__engine *base, void (*main)(void *arg), void *arg)
+{
+	const struct soq__sim_engine *e = soq__sim_engine_of(base);
+	struct soq__sim_program *parent = e->program;
+	const struct soq__sim_program p = {
+		.thread_main = main,
+		.parent = parent && parent->thread_main ? parent->parent : parent,
+		.arg = arg,
+	};
+
+	return add(e->host, &p);
 }
 
 void soq__sim_programs_crash(struct soq_sim_host *host)
@@ -208,6 +255,8 @@ void soq__sim_programs_crash(struct soq_sim_host *host)
 			continue;
 		p->interrupted = true;
 		stop(p, true);
+		if (p->thread_main)
+			program_free(p);
 	}
 }
 

@@ -128,8 +128,9 @@ static void loop(struct soq_sim *sim, int64_t limit_ns, bool (*holds)(void *arg)
 
 static bool may_go_on(const struct soq__sim_run *run)
 {
-	return !run->has_verdict || run->verdict == SOQ_SIM_HALTED ||
-		run->verdict == SOQ_SIM_TIME_LIMIT || run->verdict == SOQ_SIM_FINISHED;
+	return !run->has_verdict ||
+		(run->verdict != SOQ_SIM_BROKEN && run->verdict != SOQ_SIM_FAILED &&
+			run->verdict != SOQ_SIM_LIVELOCK);
 }
 
 enum soq_sim_verdict soq_sim_run_until(

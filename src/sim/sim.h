@@ -600,6 +600,8 @@ void soq__sim_signals_changed(struct soq_sim_host *host);
 void soq__sim_program_run(struct soq__sim_program *program);
 /* Switch back to the world's loop, from the program that runs, until it is due. */
 void soq__sim_program_wait(struct soq__sim_program *program);
+/* As struct soq__engine_type has it: a thread is a worker beside its program's. */
+int soq__sim_thread_start(struct soq__engine *e, void (*main)(void *arg), void *arg);
 /* Abandon the programs of a host, and (restart) start them again. */
 void soq__sim_programs_crash(struct soq_sim_host *host);
 int soq__sim_programs_restart(struct soq_sim_host *host);

@@ -434,7 +434,6 @@ SIM(server_refuses_what_a_simulated_host_lacks)
 	} rows[] = {
 		{ { .shape = SOQ_SHAPE_PROCESS }, "fiber" },
 		{ { .shape = SOQ_SHAPE_THREAD }, "fiber" },
-		{ { .workers = 2 }, "one worker" },
 	};
 	struct soq_server *server = NULL;
 
