@@ -110,8 +110,7 @@ static void put_decimal(FILE *out, int64_t value, int64_t one)
 	fprintf(out, "%s%lld", value < 0 ? "-" : "", llabs(value) / one);
 	if (rest)
 		fputc('.', out);
-	while (rest) {
-		one /= 10;
+	for (one /= 10; rest > 0 && one > 0; one /= 10) {
 		fputc('0' + (int)(rest / one), out);
 		rest %= one;
 	}
