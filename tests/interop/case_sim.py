@@ -6,7 +6,7 @@ import re
 import subprocess
 import xml.etree.ElementTree
 
-from kit import Build, case, check, check_eq, check_in, folder, run, tool
+from kit import Build, case, check, check_eq, check_in, folder, run, tool, write
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -265,6 +265,36 @@ def sim_trace_has_hosts_as_interfaces():
         check_eq(times, sorted(times), "packets are in the order of their times")
         for name in ("client1", "server", "client2"):
             check_in(f"Name = {name}", told)
+
+
+# What the documents say.
+
+
+@case(needs=["cc:gcc"])
+def sim_documents_compile():
+    """The programs of the tutorial and the manual are whole: they compile, run and finish."""
+    with open("docs/simulation.md", encoding="utf-8") as f:
+        tutorial = re.findall(r"```c\n(.*?)```", f.read(), re.S)
+    with open("man/soq_sim.3", encoding="utf-8") as f:
+        manual = re.search(r"\.Sh EXAMPLES\n.*?\.Bd -literal\n(.*?)\.Ed\n", f.read(), re.S)[1]
+    programs = [text for text in tutorial if "int main" in text] + [manual.replace("\\e", "\\")]
+    check_eq(len(programs), 2, "programs")
+    with folder() as d:
+        for text in programs:
+            write(f"{d}/program.c", text.encode())
+            run("cc", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-Iinclude",
+                f"{d}/program.c", "-o", f"{d}/program", f"-L{Build.dir}/src", "-lsoquete")
+            out = run(f"{d}/program", env={**os.environ, "LD_LIBRARY_PATH": f"{Build.dir}/src"})[0]
+            check(re.match(rb"the simulated run: (finished|halted)", out), out)
+
+
+@case(each=[("lost-packet", "echo", "--lose", "3"), ("partition", "partition")])
+def sim_documents_diagrams(name, *args):
+    """The drawings of the tutorial are what the tool draws now: their words, not their places."""
+    drawn = xml.etree.ElementTree.fromstring(tool("sim", *args, "--diagram", "-")[0])
+    kept = xml.etree.ElementTree.parse(f"docs/img/{name}.svg").getroot()
+    check_eq(texts(kept), texts(drawn), f"make it anew: build/soquete sim {' '.join(args)} --diagram "
+             f"docs/img/{name}.svg; it")
 
 
 # The example.
