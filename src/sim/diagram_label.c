@@ -24,7 +24,7 @@ enum {
 /* What it costs to lie on something, or beyond the arrow's ends. */
 enum {
 	ON_WORDS = 12,
-	ON_REASON = 24, /* which does not move */
+	ON_REASON = 60, /* which does not move */
 	ON_ARROW = 4,
 	ON_LIFELINE = 2,
 	BEYOND = 6,
