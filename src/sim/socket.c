@@ -266,10 +266,13 @@ static void make_room(struct soq__sim_bytes *b, size_t len)
 
 	if (b->first + b->count + len <= b->capacity)
 		return;
-	if (b->first > 0)
-		memmove(b->data, b->data + b->first, b->count);
-	b->first = 0;
-	while (capacity < b->count + len)
+	/* Moved only once as much has been dropped as is left: each byte moves once or so. */
+	if (b->first >= b->count) {
+		if (b->count > 0)
+			memmove(b->data, b->data + b->first, b->count);
+		b->first = 0;
+	}
+	while (capacity < b->first + b->count + len)
 		capacity *= 2;
 	if (capacity != b->capacity)
 		b->data = soq__sim_realloc(b->data, capacity);
