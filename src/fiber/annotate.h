@@ -61,6 +61,12 @@ static inline void soq__lsan_ignore(const void *p)
 {
 	__lsan_ignore_object(p);
 }
+
+/* Whether memory is lost now; it is told on stderr. */
+static inline bool soq__lsan_finds(void)
+{
+	return __lsan_do_recoverable_leak_check();
+}
 #else
 static inline void soq__asan_leave(void **fake_stack, const struct soq__annotation *to)
 {
@@ -90,6 +96,11 @@ static inline bool soq__lsan_keep(const struct soq__stack *stack)
 static inline void soq__lsan_ignore(const void *p)
 {
 	(void)p;
+}
+
+static inline bool soq__lsan_finds(void)
+{
+	return false;
 }
 #endif
 
