@@ -11,12 +11,12 @@
 SOQ_BEGIN_C
 
 /* soquete's own codes; disjoint from errno. Returned negated: -SOQ_EENDPOINT. */
-#define SOQ_EENDPOINT 20001 /* the text is not an endpoint */
-#define SOQ_ENONAME   20002 /* the name does not exist */
-#define SOQ_ENAMEWAIT 20003 /* the name service did not answer; try again */
-#define SOQ_ENAMEFAIL 20004 /* the name service failed */
-#define SOQ_ENOPORT   20005 /* the port or service name is unknown */
-#define SOQ_ELINE     20006 /* a line is longer than the caller's buffer */
+#define SOQ_EENDPOINT  20001 /* the text is not an endpoint */
+#define SOQ_ENONAME    20002 /* the name does not exist */
+#define SOQ_ENAMEWAIT  20003 /* the name service did not answer; try again */
+#define SOQ_ENAMEFAIL  20004 /* the name service failed */
+#define SOQ_ENOPORT    20005 /* the port or service name is unknown */
+#define SOQ_ELINE      20006 /* a line is longer than the caller's buffer */
 #define SOQ_ESIMULATED 20007 /* a simulated host cannot do this; see sim.h */
 
 /**
