@@ -393,6 +393,48 @@ CONTRACT_KERNEL(listen_takes_a_stale_path_over, FILES)
 	CHECK(!exists("stale"));
 }
 
+struct lives {
+	int begun, ended;
+};
+
+/* A program that listens at a path, and whose first life ends in a crash of its host. */
+static int sim_listen_at_a_path(void *arg)
+{
+	struct lives *lives = arg;
+	struct soq_stream *client, *s;
+	struct soq_listener *l;
+	int refusal = ++lives->begun == 1 ? -ENOENT : -ECONNREFUSED;
+
+	CHECK_ERR(soq_connect(&client, "unix:///run/it"), refusal);
+	CHECK_OK(soq_listen(&l, "unix:///run/it", NULL));
+	CHECK_OK(soq_connect(&client, "unix:///run/it"));
+	CHECK_OK(soq_accept(&s, l));
+	if (lives->begun == 1)
+		soq_sim_crash(soq_sim_here());
+	soq_close(client);
+	soq_close(s);
+	soq_listener_close(l);
+	CHECK_ERR(soq_connect(&client, "unix:///run/it"), -ENOENT);
+	lives->ended++;
+	return 0;
+}
+
+/* What a crash has left behind is taken over, what was closed is gone. */
+SIM(listen_takes_the_path_of_a_crashed_host_over)
+{
+	struct lives lives = { 0, 0 };
+	struct soq_sim_host *host;
+
+	CHECK_OK(soq_yield()); /* the world is there */
+	CHECK_OK(soq_sim_host_new(&host, soq_sim_of(soq_sim_here()), "other", NULL));
+	CHECK_OK(soq_sim_spawn(host, sim_listen_at_a_path, &lives));
+	CHECK_OK(soq_sleep(SOQ_S));
+	CHECK_EQ(lives.begun, 1);
+	CHECK_OK(soq_sim_restart(host));
+	CHECK_OK(soq_sleep(SOQ_S));
+	CHECK(lives.begun == 2 && lives.ended == 1);
+}
+
 CONTRACT_KERNEL(listen_spares_a_live_path, FILES)
 {
 	struct soq_stream *client, *s;
