@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPOCH_NS     (1767225600 * SOQ_S) /* 2026-01-01: every wall clock's beginning */
-#define NAME_MAX_LEN 255		  /* as of a DNS name */
+#define NAME_MAX_LEN 255 /* as of a DNS name */
 
 /* ---- clocks ---- */
 
@@ -301,7 +300,7 @@ static struct soq_sim_host *host_alloc(struct soq_sim *sim, const char *name)
 	host->up = true;
 	host->lives = 1;
 	host->base_ns = sim->now_ns;
-	host->wall_offset_ns = EPOCH_NS + sim->now_ns;
+	host->wall_offset_ns = SOQ__SIM_EPOCH_NS + sim->now_ns;
 	soq__list_init(&host->engines);
 	soq__list_init(&host->programs);
 	soq__sim_event_init(&host->suicide, fire_suicide);
