@@ -279,10 +279,14 @@ def sim_documents_compile():
         manual = re.search(r"\.Sh EXAMPLES\n.*?\.Bd -literal\n(.*?)\.Ed\n", f.read(), re.S)[1]
     programs = [text for text in tutorial if "int main" in text] + [manual.replace("\\e", "\\")]
     check_eq(len(programs), 2, "programs")
+    # A program begins with the runtime of the sanitizer that its library was built with.
+    sanitizer = [flag for ending, flag in (("asan", "-fsanitize=address"),
+                                           ("tsan", "-fsanitize=thread"))
+                 if Build.dir.endswith(ending)]
     with folder() as d:
         for text in programs:
             write(f"{d}/program.c", text.encode())
-            run("cc", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-Iinclude",
+            run("cc", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-Iinclude", *sanitizer,
                 f"{d}/program.c", "-o", f"{d}/program", f"-L{Build.dir}/src", "-lsoquete")
             out = run(f"{d}/program", env={**os.environ, "LD_LIBRARY_PATH": f"{Build.dir}/src"})[0]
             check(re.match(rb"the simulated run: (finished|halted)", out), out)
