@@ -181,7 +181,7 @@ static inline int echo_lines(struct soq_stream *peer, void *arg)
 	while ((n = soq_recv_line(peer, line, sizeof(line) - 1)) >= 0) {
 		line[n] = '\n';
 		if (soq_send(peer, line, (size_t)n + 1) != n + 1)
-			break;
+			return SOQ_DONE;
 	}
 	return n == -ENODATA ? SOQ_DONE : (int)n;
 }

@@ -18,8 +18,10 @@ struct program {
 	char addresses[ADDRESSES][40];
 	struct bell changed; /* it is ready, has logged a line, or has ended */
 	bool ready, ended;
+	unsigned lives; /* one more than its host has crashed */
 	int result;
-	int64_t ended_at_ns; /* the world's instant */
+	int64_t began_at_ns; /* instants of the world */
+	int64_t ended_at_ns;
 	char *log;	     /* lines, each with its end */
 	size_t log_len, log_read;
 };
@@ -78,8 +80,10 @@ static inline int program__main(void *arg)
 	struct program *p = arg;
 	struct soq_server *server = program__open(p);
 
+	p->lives++;
 	p->ready = true;
 	bell_ring(&p->changed);
+	p->began_at_ns = instant();
 	p->result = plan_run(&p->plan, server);
 	p->ended_at_ns = instant();
 	soq_server_free(server);
