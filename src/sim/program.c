@@ -12,6 +12,7 @@
  * Invariant: a program that has a worker has an engine, a stack, and a context to go on in.
  */
 #include "sim/run.h"
+#include "fiber/last_error.h"
 #include "fiber/switch.h"
 #include "fiber/worker.h"
 #include <soquete/error.h>
@@ -229,7 +230,9 @@ int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg)
 {
 	const struct soq__sim_program p = { .main = main, .arg = arg };
 
-	return host->up ? add(host, &p) : -EHOSTDOWN;
+	if (!host->up)
+		return soq__fail(-EHOSTDOWN, "the simulated host '%s' is down", host->name);
+	return add(host, &p);
 }
 
 int soq__sim_thread_start(struct soq__engine *base, void (*main)(void *arg), void *arg)
