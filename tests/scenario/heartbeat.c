@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define HOSTS	10
-#define BEATS	1000
+#define BEATS	300
 #define LATE_NS (10 * SOQ_MS)
 
 static struct {
