@@ -157,7 +157,13 @@ CONTRACT(descriptor_came_but_a_byte_was_wanted)
 	CHECK_EQ(soq_recv(l.far, &byte, 1), 1);
 	CHECK_EQ(soq_recv(passed.far, &end, 1), 0); /* nobody has it any more */
 	soq_close(passed.far);
+
+	link_open(&passed, PAIR);
+	CHECK_OK(soq_send_fd(l.near, soq_fd(passed.near)));
+	soq_close(passed.near);
 	link_close(&l);
+	CHECK_EQ(soq_recv(passed.far, &end, 1), 0);
+	soq_close(passed.far);
 }
 
 /* @count copies of a descriptor in one message, as soq_send_fd() would never send them. */

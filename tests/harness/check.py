@@ -24,6 +24,7 @@ EXPECTED = {
     "exits": ("FAIL", ["called exit(0) before its end"]),
     "hangs": ("FAIL", ["no end after 4 s"]),
     "leaks_fd": ("FAIL", ["leaves descriptor", "(/dev/null)"]),
+    "leaks_simulated_fd": ("FAIL", ["leaves 2 simulated descriptors open"]),
     "closes_stdin": ("FAIL", ["closed descriptor 0"]),
     "keeps_fd": ("ok", []),
     "leaves_process": ("FAIL", ["left a process running"]),
@@ -79,7 +80,7 @@ def check_every_verdict():
         check("harness_" + case, got == verdict and not missing,
               f"{got}, not {verdict}; without {missing}\n{text}")
     check("harness_sum_and_status", result.returncode == 1 and re.search(
-        r"^\d+ passed, 14 failed, [1-9]\d* skipped\n\Z", result.stdout, re.M), result.stdout)
+        r"^\d+ passed, 15 failed, [1-9]\d* skipped\n\Z", result.stdout, re.M), result.stdout)
     check("harness_watchdog_is_prompt", time.monotonic() - start < 30)
 
 
