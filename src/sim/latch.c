@@ -30,56 +30,6 @@ static short poll_latch(struct soq__sim_socket *s)
 	return l->set || (l->signals & s->host->pending_signals) ? POLLIN : 0;
 }
 
-static int64_t attempt(struct soq__sim_socket *s, struct soq__op *op)
-{
-	(void)s;
-	(void)op;
-	return -ENOTSOCK;
-}
-
-static int bind_latch(struct soq__sim_socket *s, const struct soq_addr *addr)
-{
-	(void)s;
-	(void)addr;
-	return -ENOTSOCK;
-}
-
-static int take_number(struct soq__sim_socket *s, int number)
-{
-	(void)s;
-	(void)number;
-	return -ENOTSOCK;
-}
-
-static int set_option(
-	struct soq__sim_socket *s, int level, int option, const void *value, socklen_t len)
-{
-	(void)s;
-	(void)level;
-	(void)option;
-	(void)value;
-	(void)len;
-	return -ENOTSOCK;
-}
-
-static int get_option(
-	const struct soq__sim_socket *s, int level, int option, void *value, socklen_t *len)
-{
-	(void)s;
-	(void)level;
-	(void)option;
-	(void)value;
-	(void)len;
-	return -ENOTSOCK;
-}
-
-static int get_addr(const struct soq__sim_socket *s, struct soq_addr *ret)
-{
-	(void)s;
-	(void)ret;
-	return -ENOTSOCK;
-}
-
 static void latch_free(struct soq__sim_socket *s)
 {
 	free(latch_of(s));
@@ -95,17 +45,10 @@ static uint64_t memory(const struct soq__sim_socket *s)
 	return sizeof(*latch_of(s));
 }
 
+/* It is polled, described and closed. Being of no socket's type, it is never adopted as one. */
 static const struct soq__sim_proto proto = {
 	.name = "latch",
-	.attempt = attempt,
 	.poll = poll_latch,
-	.bind = bind_latch,
-	.listen = take_number,
-	.shutdown = take_number,
-	.set_option = set_option,
-	.get_option = get_option,
-	.local_addr = get_addr,
-	.peer_addr = get_addr,
 	.close = latch_free,
 	.abandon = latch_free,
 	.describe = describe,
