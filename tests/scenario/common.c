@@ -59,6 +59,23 @@ bool scenario_matches(uint64_t key, uint64_t offset, const void *buf, size_t len
 	return true;
 }
 
+int scenario_hosts(struct soq_sim *sim, struct soq_sim_host **ret, soq_sim_main *server,
+	unsigned clients, soq_sim_main *client)
+{
+	char name[16];
+	int rc = soq_sim_host_new(&ret[0], sim, "server", NULL);
+
+	if (rc == 0)
+		rc = soq_sim_spawn(ret[0], server, NULL);
+	for (unsigned i = 1; i <= clients && rc == 0; i++) {
+		snprintf(name, sizeof(name), "client%u", i);
+		rc = soq_sim_host_new(&ret[i], sim, name, NULL);
+		if (rc == 0)
+			rc = soq_sim_spawn(ret[i], client, NULL);
+	}
+	return rc;
+}
+
 bool scenario_is_clean(const struct soq_sim_host *host)
 {
 	struct soq_sim_census c;
@@ -69,4 +86,13 @@ bool scenario_is_clean(const struct soq_sim_host *host)
 	fprintf(stderr, "host %s is left with %u fibers, %u descriptors, %u leaked\n",
 		soq_sim_host_name(host), c.fibers, c.descriptors, c.leaked);
 	return false;
+}
+
+bool scenario_are_clean(struct soq_sim_host *const *hosts, unsigned count)
+{
+	bool clean = true;
+
+	for (unsigned i = 0; i < count; i++)
+		clean &= scenario_is_clean(hosts[i]);
+	return clean;
 }

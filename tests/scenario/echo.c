@@ -19,7 +19,7 @@
 #define CHARGEN_LINE 74
 
 static struct {
-	struct soq_sim_host *server, *clients[CLIENTS];
+	struct soq_sim_host *hosts[1 + CLIENTS]; /* the server first */
 	unsigned done;
 } world;
 
@@ -166,7 +166,7 @@ static int client_main(void *arg)
 		soq_sleep((int64_t)scenario_below(&draws, SOQ_S));
 	}
 	if (++world.done == CLIENTS)
-		soq_sim_signal(world.server, SIGTERM);
+		soq_sim_signal(world.hosts[0], SIGTERM);
 	return 0;
 }
 
@@ -231,31 +231,20 @@ static int build(struct soq_sim *sim, void *arg)
 			.rate_bytes_s = 300000 },
 		.spare = "client1 client2 client3",
 	};
-	char name[16];
 	int rc;
 
 	(void)arg;
 	memset(&world, 0, sizeof(world));
-	rc = soq_sim_host_new(&world.server, sim, "server", NULL);
-	if (rc == 0)
-		rc = soq_sim_spawn(world.server, server_main, NULL);
-	for (unsigned i = 0; i < CLIENTS && rc == 0; i++) {
-		snprintf(name, sizeof(name), "client%u", i + 1);
-		rc = soq_sim_host_new(&world.clients[i], sim, name, NULL);
-		if (rc == 0)
-			rc = soq_sim_spawn(world.clients[i], client_main, NULL);
-	}
+	rc = scenario_hosts(sim, world.hosts, server_main, CLIENTS, client_main);
 	return rc == 0 ? soq_sim_add_chaos(sim, &chaos) : rc;
 }
 
 static int check(struct soq_sim *sim, enum soq_sim_verdict verdict, void *arg)
 {
-	bool clean = scenario_is_clean(world.server);
+	bool clean = scenario_are_clean(world.hosts, 1 + CLIENTS);
 
 	(void)sim;
 	(void)arg;
-	for (unsigned i = 0; i < CLIENTS; i++)
-		clean &= scenario_is_clean(world.clients[i]);
 	return clean || verdict != SOQ_SIM_FINISHED ? 0 : -EPROTO;
 }
 

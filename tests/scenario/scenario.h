@@ -37,8 +37,15 @@ void scenario_fill(uint64_t key, uint64_t offset, void *buf, size_t len);
 /* Whether these are the bytes. */
 bool scenario_matches(uint64_t key, uint64_t offset, const void *buf, size_t len);
 
-/* Nothing is left on a host whose programs have ended: no fiber, no descriptor, none leaked.
+/* A host called "server" with a program, and others called "client1" and so on with theirs.
+ * @ret  @clients + 1 hosts, the server first
+ * @return 0 or a negative code */
+int scenario_hosts(struct soq_sim *sim, struct soq_sim_host **ret, soq_sim_main *server,
+	unsigned clients, soq_sim_main *client);
+
+/* Nothing is left on hosts whose programs have ended: no fiber, no descriptor, none leaked.
  * @return whether that is so; what is not is told on stderr */
 bool scenario_is_clean(const struct soq_sim_host *host);
+bool scenario_are_clean(struct soq_sim_host *const *hosts, unsigned count);
 
 #endif
