@@ -8,13 +8,14 @@ CONTRACT(recv_full)
 
 	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
 		link_open(&l, kind);
-		soq_set_recv_timeout(l.far, 5 * SOQ_MS);
 		CHECK_EQ(soq_send_text(l.near, "abcdef"), 6);
 		CHECK_EQ(soq_recv_full(l.far, buf, 4), 4);
 		CHECK_MEM(buf, "abcd", 4);
+		soq_set_recv_timeout(l.far, 5 * SOQ_MS);
 		CHECK_EQ(soq_recv_full(l.far, buf, 4), 2); /* cut short ... */
 		CHECK_MEM(buf, "ef", 2);
 		CHECK_ERR(soq_recv_full(l.far, buf, 4), -ETIMEDOUT); /* ... and why */
+		soq_set_recv_timeout(l.far, SOQ_NEVER);
 		CHECK_EQ(soq_send_text(l.near, "gh"), 2);
 		CHECK_OK(soq_shutdown(l.near));
 		CHECK_EQ(soq_recv_full(l.far, buf, 4), 2);
@@ -153,6 +154,7 @@ CONTRACT(recv_line_timeout_keeps_the_part)
 		outer = soq_deadline(soq_now());
 		CHECK_ERR(soq_recv_line(l.far, buf, sizeof(buf)), -ETIMEDOUT);
 		soq_deadline_restore(outer);
+		soq_set_recv_timeout(l.far, SOQ_NEVER);
 		CHECK_EQ(soq_send_text(l.near, "\nrest"), 5);
 		CHECK_EQ(soq_recv_line(l.far, buf, sizeof(buf)), 12);
 		CHECK_STR(buf, "first second");
@@ -400,6 +402,7 @@ CONTRACT(fopen_errors_reach_stdio)
 	CHECK(getc(f) == EOF && ferror(f) && !feof(f));
 	CHECK_EQ(errno, ETIMEDOUT);
 	clearerr(f);
+	soq_set_recv_timeout(l.far, SOQ_NEVER);
 	CHECK_EQ(soq_send_text(l.near, "x"), 1);
 	CHECK_EQ(getc(f), 'x');
 	CHECK_OK(soq_shutdown(l.near));
