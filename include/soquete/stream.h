@@ -18,17 +18,18 @@ struct soq_stream;
 
 /**
  * Suspends until connected to an endpoint: TCP, Unix stream, or an inherited socket.
- * A name's addresses are tried in turn.
+ * A name's addresses race: the next is tried when one has failed or has not answered for 250
+ * ms, IPv6 and IPv4 in turn; none is given up for that, and the first that answers wins.
  *
  * @ret       owned by the caller, who closes it
  * @endpoint  text, see endpoint.h
  *
  * @return 0; -SOQ_EENDPOINT, -SOQ_ENONAME, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL, -SOQ_ENOPORT;
- *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the last address's reason, and
- *         soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
+ *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the reason of the address that failed last,
+ *         and soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
  *         -EPROTOTYPE for a datagram endpoint
  *
- * Source: RFC 9293 section 3.10.1, connect(2).
+ * Source: RFC 9293 section 3.10.1, RFC 8305 section 5, connect(2).
  */
 SOQ_API int soq_connect(struct soq_stream **ret, const char *endpoint);
 
