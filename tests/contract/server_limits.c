@@ -160,7 +160,7 @@ CONTRACT_SHAPES(limit_of_clients_of_an_address)
 	enum { MOST = 3 };
 	char there[SOQ_ENDPOINT_TEXT_MAX];
 	struct plan plan = plan_of(echo_a_line);
-	struct soq_stream *clients[MOST];
+	struct soq_stream *clients[MOST], *own[MOST + 1];
 	struct remote r;
 
 	if (test_shape() == TEST_ITERATIVE)
@@ -176,9 +176,14 @@ CONTRACT_SHAPES(limit_of_clients_of_an_address)
 			clients[i] = admitted(there);
 		expect_end(connect_to(there));
 		remote_await_log(&r, "refused");
-		expect_service(&r, 0);
+		for (int i = 0; i <= MOST; i++) {
+			own[i] = remote_connect(&r, 0);
+			expect_echo(own[i], "at home");
+		}
 		for (int i = 0; i < MOST; i++)
 			leave(clients[i]);
+		for (int i = 0; i <= MOST; i++)
+			leave(own[i]);
 	}
 	remote_stop(&r);
 }
