@@ -93,7 +93,7 @@ int64_t soq__perform(struct soq__op *op, int64_t timeout_ns)
 	return timeout_ns == 0 && result == -EAGAIN ? -ETIMEDOUT : result;
 }
 
-int soq__wait_granted(struct soq__waiter *waiter, pthread_mutex_t *lock)
+static int await_grant(struct soq__waiter *waiter, pthread_mutex_t *lock)
 {
 	struct soq__worker *w = waiter->fiber->worker;
 	int reason = 0;
@@ -116,4 +116,15 @@ int soq__wait_granted(struct soq__waiter *waiter, pthread_mutex_t *lock)
 	/* The wake-up is on its way and points to the waiter. */
 	await(w, &waiter->woken);
 	return 0;
+}
+
+int soq__wait_granted(struct soq__waiter *waiter, pthread_mutex_t *lock)
+{
+	struct soq__fiber *f = waiter->fiber;
+	int rc;
+
+	f->waiter = waiter;
+	rc = await_grant(waiter, lock);
+	f->waiter = NULL;
+	return rc;
 }

@@ -34,6 +34,14 @@ static struct soq__waiter *pop_waiter(struct soq__list *list)
 	return node ? soq__container_of(node, struct soq__waiter, node) : NULL;
 }
 
+/* Whoever still waits is of a simulated program that will never go on, and is not to be
+ * looked for here when it is abandoned. */
+static void forget_waiters(struct soq__list *list)
+{
+	while (soq__list_pop(list))
+		;
+}
+
 /* The thread that woke the last waiter may still be about to let go of the lock. */
 static void lock_done(pthread_mutex_t *lock)
 {
@@ -67,6 +75,7 @@ void soq_mutex_free(struct soq_mutex *m)
 	if (!m)
 		return;
 	lock_done(&m->lock);
+	forget_waiters(&m->waiters);
 	free(m);
 }
 
@@ -156,6 +165,7 @@ void soq_event_free(struct soq_event *e)
 	if (!e)
 		return;
 	lock_done(&e->lock);
+	forget_waiters(&e->waiters);
 	free(e);
 }
 
@@ -284,6 +294,8 @@ void soq_queue_free(struct soq_queue *q)
 	if (!q)
 		return;
 	lock_done(&q->lock);
+	forget_waiters(&q->getters);
+	forget_waiters(&q->putters);
 	free(q);
 }
 

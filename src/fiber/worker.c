@@ -34,19 +34,32 @@ static int fiber_init(struct soq__fiber *f, struct soq__worker *w)
 	return soq__alarm_open(w, &f->alarm, ring_fiber);
 }
 
+/* Nobody will wake it any more: what it waits for may be another worker's, and stay. */
+static void forget_waiter(const struct soq__fiber *f)
+{
+	if (f->waiter)
+		soq__list_remove(&f->waiter->node);
+}
+
+/* Drop a fiber where it is. */
+static void abandon_fiber(struct soq__fiber *f)
+{
+	forget_waiter(f);
+	free(f->last_error);
+	soq__tsan_free(f->annotation.tsan_fiber);
+	soq__stack_abandon(f->stack);
+}
+
 void soq__worker_free(struct soq__worker *w, bool abandon)
 {
 	struct soq__engine *e = w->engine;
 
 	soq__list_for_each (node, &w->fibers) {
-		struct soq__fiber *f = soq__container_of(node, struct soq__fiber, worker_node);
-
 		if (!abandon)
 			die("a worker ends before its fibers");
-		free(f->last_error);
-		soq__tsan_free(f->annotation.tsan_fiber);
-		soq__stack_abandon(f->stack);
+		abandon_fiber(soq__container_of(node, struct soq__fiber, worker_node));
 	}
+	forget_waiter(&w->main);
 	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);
 	e->type->close(e);

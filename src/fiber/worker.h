@@ -43,6 +43,7 @@ struct soq__fiber {
 	struct soq__list scope_node;
 	struct soq__list worker_node; /* among the worker's fibers */
 	const struct soq__op *op;     /* what it waits for, or NULL */
+	struct soq__waiter *waiter;   /* of its own, that others may wake it through, or NULL */
 	const char *waits_for; /* the same for whom no operation is pending: "an event" */
 	void (*fn)(void *);
 	void *arg;

@@ -1,0 +1,134 @@
+/* program.c - how simulated programs begin and end, and what they leave to others. */
+#include "test.h"
+#include <soquete/sim.h>
+#include <soquete/soquete.h>
+
+#include <errno.h>
+#include <stdint.h>
+
+/* A world with two hosts. */
+static struct {
+	struct soq_sim *sim;
+	struct soq_sim_host *a, *b;
+	struct soq_event *event;
+	struct soq_queue *queue;
+	struct soq_mutex *mutex;
+	unsigned ended;
+} world;
+
+static void begin(void)
+{
+	CHECK_OK(soq_sim_new(&world.sim, 1, NULL));
+	CHECK_OK(soq_sim_host_new(&world.a, world.sim, "a", NULL));
+	CHECK_OK(soq_sim_host_new(&world.b, world.sim, "b", NULL));
+}
+
+/* The thread has an engine of its own only if it has asked what an error was. */
+static void end(void)
+{
+	soq_sim_free(world.sim);
+	CHECK_OK(soq_thread_end());
+}
+
+/* ---- waiting for what others have ---- */
+
+static void wait_event(void *arg)
+{
+	(void)arg;
+	soq_event_wait(world.event);
+	world.ended++;
+}
+
+static void wait_queue(void *arg)
+{
+	void *item;
+
+	(void)arg;
+	soq_queue_get(world.queue, &item);
+	world.ended++;
+}
+
+static void wait_mutex(void *arg)
+{
+	(void)arg;
+	soq_mutex_lock(world.mutex);
+	world.ended++;
+}
+
+/* Fibers wait, and so does the program, unless it is to end before them. */
+static int waiter_main(void *arg)
+{
+	static void (*const waits[])(void *) = { wait_event, wait_queue, wait_mutex };
+	struct soq_scope *scope;
+
+	CHECK_OK(soq_scope_open(&scope));
+	for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++)
+		CHECK_OK(soq_spawn(scope, waits[i], NULL));
+	if (!arg)
+		return soq_event_wait(world.event);
+	return soq_sleep(SOQ_MS);
+}
+
+/* What the waiters have left behind is not looked at. */
+static int giver_main(void *arg)
+{
+	void *item;
+
+	(void)arg;
+	CHECK_OK(soq_mutex_lock(world.mutex));
+	CHECK_OK(soq_sleep(2 * SOQ_S));
+	soq_event_set(world.event);
+	CHECK_OK(soq_mutex_unlock(world.mutex));
+	CHECK_OK(soq_mutex_trylock(world.mutex));
+	CHECK_OK(soq_mutex_unlock(world.mutex));
+	CHECK_OK(soq_queue_put(world.queue, &world));
+	CHECK_OK(soq_queue_get(world.queue, &item));
+	CHECK(item == &world);
+	return 0;
+}
+
+static void begin_sharing(void)
+{
+	begin();
+	CHECK_OK(soq_event_new(&world.event));
+	CHECK_OK(soq_queue_new(&world.queue, 1));
+	CHECK_OK(soq_mutex_new(&world.mutex));
+	CHECK_OK(soq_sim_spawn(world.b, giver_main, NULL));
+}
+
+static void free_shared(void)
+{
+	soq_event_free(world.event);
+	soq_queue_free(world.queue);
+	soq_mutex_free(world.mutex);
+}
+
+/* A program that others share an event with is gone, or ends before its fibers: nobody wakes
+ * what is no more. */
+TEST(sim_program_gone_while_waiting)
+{
+	static const struct soq_sim_fault crash = {
+		.kind = SOQ_SIM_CRASH, .a = "a", .at_ns = SOQ_S, .duration_ns = SOQ_NEVER
+	};
+
+	for (unsigned ends = 0; ends < 2; ends++) {
+		ROW("it %s", ends ? "ends" : "crashes");
+		begin_sharing();
+		CHECK_OK(soq_sim_add_fault(world.sim, &crash));
+		CHECK_OK(soq_sim_spawn(world.a, waiter_main, ends ? &world : NULL));
+		CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+		CHECK_EQ(world.ended, 0);
+		end();
+		free_shared();
+	}
+}
+
+/* What a fiber waits for when its world ends may be gone before. */
+TEST(sim_program_waits_for_what_is_gone)
+{
+	begin_sharing();
+	CHECK_OK(soq_sim_spawn(world.a, waiter_main, NULL));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_S), SOQ_SIM_TIME_LIMIT);
+	free_shared();
+	end();
+}
