@@ -212,15 +212,6 @@ static inline int raw_connect(const struct soq_listener *l)
 	return fd;
 }
 
-/* Close so that the peer is told of a reset. */
-static inline void raw_reset(int fd)
-{
-	struct linger linger = { .l_onoff = 1 };
-
-	CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
-	close(fd);
-}
-
 /* ---- fibers ---- */
 
 /* Start one and let it run until it suspends. */
