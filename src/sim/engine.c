@@ -443,24 +443,20 @@ static int open_pair(struct soq__engine *base, int type, int ret_fds[2])
 
 static int duplicate(struct soq__engine *base, int fd)
 {
-	struct soq__sim_socket *s = soq__sim_socket_of(soq__sim_engine_of(base)->host->sim, fd);
+	struct soq__sim_engine *e = soq__sim_engine_of(base);
+	struct soq__sim_socket *s = soq__sim_socket_of(e->host->sim, fd);
 
-	if (!s)
-		return no_socket(fd);
-	s->refs++;
-	return fd;
+	return s ? soq__sim_fd_open(s, e) : no_socket(fd);
 }
 
 static int adopt(struct soq__engine *base, struct soq__socket *ret, int fd, bool foreign)
 {
 	struct soq__sim_engine *e = soq__sim_engine_of(base);
-	struct soq__sim_socket *s = soq__sim_socket_of(e->host->sim, fd);
 
 	(void)foreign;
-	if (!s)
+	if (!soq__sim_socket_of(e->host->sim, fd))
 		return no_socket(fd);
-	if (!s->owner)
-		s->owner = e;
+	soq__sim_fd_take(e->host->sim, fd, e);
 	*ret = (struct soq__socket){ .fd = fd };
 	return 0;
 }

@@ -376,35 +376,6 @@ struct soq_sim *soq_sim_of(const struct soq_sim_host *host)
 
 /* ---- crash, restart, pause ---- */
 
-/* Its operations belong to programs that are gone: nobody will look at them again. */
-static void abandon_socket(struct soq__sim_socket *s)
-{
-	while (soq__list_pop(&s->waiting))
-		;
-	s->fd = -1;
-	s->refs = 0;
-	s->owner = NULL;
-	s->proto->abandon(s);
-}
-
-static void abandon_descriptors(struct soq_sim_host *host)
-{
-	struct soq_sim *sim = host->sim;
-
-	/* What is abandoned may take others with it, those in its messages. */
-	for (size_t at = 0; at < sim->fd_count && host->descriptors > 0; at++) {
-		struct soq__sim_socket *s = sim->fds[at];
-
-		if (!s || s->host != host)
-			continue;
-		sim->fds[at] = NULL;
-		if (at < sim->fd_free)
-			sim->fd_free = at;
-		host->descriptors--;
-		abandon_socket(s);
-	}
-}
-
 void soq__sim_host_abandon(struct soq_sim_host *host)
 {
 	/* From here on it sends nothing. */
@@ -412,7 +383,7 @@ void soq__sim_host_abandon(struct soq_sim_host *host)
 	host->paused = false;
 	host->pending_signals = 0;
 	soq__sim_cancel(host->sim, &host->suicide);
-	abandon_descriptors(host);
+	soq__sim_fds_abandon(host);
 	soq__sim_tcp_crash(host);
 	soq__sim_unix_crash(host);
 }
@@ -493,16 +464,17 @@ void soq_sim_signal(struct soq_sim_host *host, int signal)
 
 /* ---- census ---- */
 
+/* A socket with several descriptors is counted once: a share of it with each. */
 static uint64_t memory_of_descriptors(const struct soq_sim_host *host)
 {
 	const struct soq_sim *sim = host->sim;
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < sim->fd_count; i++) {
-		const struct soq__sim_socket *s = sim->fds[i];
+		const struct soq__sim_socket *s = sim->fds[i].socket;
 
 		if (s && s->host == host)
-			bytes += s->proto->memory(s);
+			bytes += s->proto->memory(s) / s->refs;
 	}
 	return bytes;
 }

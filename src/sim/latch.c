@@ -110,7 +110,10 @@ void soq__sim_signals_changed(struct soq_sim_host *host)
 {
 	struct soq_sim *sim = host->sim;
 
-	for (size_t i = 0; i < sim->fd_count; i++)
-		if (sim->fds[i] && sim->fds[i]->host == host && sim->fds[i]->proto == &proto)
-			soq__sim_changed(sim->fds[i], SOQ__SIM_IN);
+	for (size_t i = 0; i < sim->fd_count; i++) {
+		struct soq__sim_socket *s = sim->fds[i].socket;
+
+		if (s && s->host == host && s->proto == &proto)
+			soq__sim_changed(s, SOQ__SIM_IN);
+	}
 }

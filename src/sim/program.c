@@ -154,18 +154,7 @@ static void stop(struct soq__sim_program *p, bool abandon)
 /* Close what it has left open, as a kernel does: its fibers are gone, and nobody waits. */
 static void close_left_open(struct soq__sim_program *p)
 {
-	struct soq_sim *sim = p->host->sim;
-
-	for (size_t i = 0; i < sim->fd_count; i++) {
-		struct soq__sim_socket *s = sim->fds[i];
-
-		if (!s || s->owner != p->engine)
-			continue;
-		p->host->leaked++;
-		while (soq__list_pop(&s->waiting))
-			;
-		soq__sim_fd_close(sim, s->fd);
-	}
+	p->host->leaked += soq__sim_fds_leave(p->engine);
 }
 
 static void program_free(struct soq__sim_program *p)

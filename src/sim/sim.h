@@ -143,6 +143,14 @@ struct soq__sim_book {
 	size_t count, capacity;
 };
 
+/* What a descriptor stands for. Several may stand for a socket, as after dup(2). */
+struct soq__sim_descriptor {
+	struct soq__sim_socket *socket; /* NULL: it is free */
+	/* The program that has it, for its end; NULL: nobody yet, it is in a message, or has
+	 * come out of one and has not been adopted */
+	struct soq__sim_engine *owner;
+};
+
 /* 2026-01-01: what every wall clock shows at the world's beginning. */
 #define SOQ__SIM_EPOCH_NS (1767225600 * SOQ_S)
 
@@ -156,8 +164,8 @@ struct soq_sim {
 	struct soq_sim_host **hosts; /* by index, in the order of their making */
 	size_t host_count;
 	struct soq__sim_book names, addresses;
-	size_t next_address;	      /* the last number tried for 10.0.0.N and fd00::N */
-	struct soq__sim_socket **fds; /* by descriptor minus SOQ__SIM_FD_BASE; NULL: free */
+	size_t next_address;		 /* the last number tried for 10.0.0.N and fd00::N */
+	struct soq__sim_descriptor *fds; /* by descriptor minus SOQ__SIM_FD_BASE */
 	size_t fd_count, fd_capacity;
 	size_t fd_free;			  /* no free one is below this */
 	struct soq__sim_engine *running;  /* whose program runs now; NULL: the world's loop */
@@ -423,10 +431,8 @@ enum { SOQ__SIM_IN = 1, SOQ__SIM_OUT = 2 };
 struct soq__sim_socket {
 	const struct soq__sim_proto *proto;
 	struct soq_sim_host *host;
-	struct soq__sim_engine *owner; /* the program that opened it, for its end */
-	struct soq__list waiting;      /* struct soq__op that are parked, in their order */
-	int fd;			       /* -1: no program has it any more */
-	unsigned refs;		       /* copies of the descriptor, those in messages too */
+	struct soq__list waiting; /* struct soq__op that are parked, in their order */
+	unsigned refs;		  /* its descriptors, those in messages too */
 	uint8_t family;
 	uint8_t news;	/* socket.c: directions that have changed and are to be looked at */
 	bool is_trying; /* soq__sim_changed() is at work on it */
@@ -477,13 +483,20 @@ void soq__sim_unix_pair(struct soq_sim_host *host, int type, struct soq__sim_soc
 /* Fill in what all kinds have; called by those above. */
 void soq__sim_socket_init(struct soq__sim_socket *s, const struct soq__sim_proto *proto,
 	struct soq_sim_host *host, int family);
-/* Give it a descriptor. @owner  may be NULL: nobody's yet, it is in a message or a backlog
- * @return it, or -EMFILE, and the socket is still the caller's */
+/* Give it a descriptor, or one more. @owner  may be NULL: nobody's yet, it is for a message
+ * @return it, or -EMFILE, and nothing has changed */
 int soq__sim_fd_open(struct soq__sim_socket *s, struct soq__sim_engine *owner);
 /* One descriptor less; the last one closes the socket. */
 void soq__sim_fd_close(struct soq_sim *sim, int fd);
 /* The socket of a descriptor, or NULL. */
 struct soq__sim_socket *soq__sim_socket_of(const struct soq_sim *sim, int fd);
+/* From now on it is this program's. */
+void soq__sim_fd_take(struct soq_sim *sim, int fd, struct soq__sim_engine *owner);
+/* A program has ended: forget its operations, and close the descriptors that it has left open.
+ * @return how many */
+unsigned soq__sim_fds_leave(struct soq__sim_engine *owner);
+/* A host has crashed: forget all of its descriptors, sockets and operations. */
+void soq__sim_fds_abandon(struct soq_sim_host *host);
 
 /* Begin an operation. @return true when it is complete already */
 bool soq__sim_submit(struct soq__sim_socket *s, struct soq__op *op);

@@ -20,9 +20,7 @@ void soq__sim_socket_init(struct soq__sim_socket *s, const struct soq__sim_proto
 {
 	s->proto = proto;
 	s->host = host;
-	s->owner = NULL;
 	soq__list_init(&s->waiting);
-	s->fd = -1;
 	s->refs = 0;
 	s->news = 0;
 	s->is_trying = false;
@@ -34,12 +32,11 @@ static size_t free_place(struct soq_sim *sim)
 {
 	size_t at = sim->fd_free;
 
-	while (at < sim->fd_count && sim->fds[at])
+	while (at < sim->fd_count && sim->fds[at].socket)
 		at++;
 	if (at == sim->fd_capacity) {
 		sim->fd_capacity = sim->fd_capacity ? 2 * sim->fd_capacity : 64;
-		sim->fds = soq__sim_realloc(
-			sim->fds, sim->fd_capacity * sizeof(struct soq__sim_socket *));
+		sim->fds = soq__sim_realloc(sim->fds, sim->fd_capacity * sizeof(*sim->fds));
 	}
 	if (at == sim->fd_count)
 		sim->fd_count++;
@@ -55,35 +52,110 @@ int soq__sim_fd_open(struct soq__sim_socket *s, struct soq__sim_engine *owner)
 	if (s->host->descriptors >= sim->opt.descriptors_max)
 		return -EMFILE;
 	at = free_place(sim);
-	sim->fds[at] = s;
-	s->fd = SOQ__SIM_FD_BASE + (int)at;
-	s->refs = 1;
-	s->owner = owner;
+	sim->fds[at] = (struct soq__sim_descriptor){ s, owner };
+	s->refs++;
 	s->host->descriptors++;
-	return s->fd;
+	return SOQ__SIM_FD_BASE + (int)at;
+}
+
+/* What an open descriptor stands for, or NULL. */
+static struct soq__sim_descriptor *descriptor_of(const struct soq_sim *sim, int fd)
+{
+	size_t at = (size_t)fd - SOQ__SIM_FD_BASE;
+
+	if (fd < SOQ__SIM_FD_BASE || at >= sim->fd_count || !sim->fds[at].socket)
+		return NULL;
+	return &sim->fds[at];
 }
 
 struct soq__sim_socket *soq__sim_socket_of(const struct soq_sim *sim, int fd)
 {
-	size_t at = (size_t)fd - SOQ__SIM_FD_BASE;
+	const struct soq__sim_descriptor *d = descriptor_of(sim, fd);
 
-	return fd >= SOQ__SIM_FD_BASE && at < sim->fd_count ? sim->fds[at] : NULL;
+	return d ? d->socket : NULL;
+}
+
+void soq__sim_fd_take(struct soq_sim *sim, int fd, struct soq__sim_engine *owner)
+{
+	descriptor_of(sim, fd)->owner = owner;
+}
+
+/* Make a descriptor free. @return the socket, if this was its last one, else NULL */
+static struct soq__sim_socket *put_back(struct soq_sim *sim, struct soq__sim_descriptor *d)
+{
+	struct soq__sim_socket *s = d->socket;
+	size_t at = (size_t)(d - sim->fds);
+
+	*d = (struct soq__sim_descriptor){ 0 };
+	if (at < sim->fd_free)
+		sim->fd_free = at;
+	s->host->descriptors--;
+	return --s->refs == 0 ? s : NULL;
+}
+
+static void close_descriptor(struct soq_sim *sim, struct soq__sim_descriptor *d)
+{
+	struct soq__sim_socket *last = put_back(sim, d);
+
+	if (last)
+		last->proto->close(last);
 }
 
 void soq__sim_fd_close(struct soq_sim *sim, int fd)
 {
-	struct soq__sim_socket *s = soq__sim_socket_of(sim, fd);
-	size_t at = (size_t)fd - SOQ__SIM_FD_BASE;
+	struct soq__sim_descriptor *d = descriptor_of(sim, fd);
 
-	if (!s || --s->refs > 0)
-		return;
-	sim->fds[at] = NULL;
-	if (at < sim->fd_free)
-		sim->fd_free = at;
-	s->fd = -1;
-	s->owner = NULL;
-	s->host->descriptors--;
-	s->proto->close(s);
+	if (d)
+		close_descriptor(sim, d);
+}
+
+/* ---- the end of programs and hosts ---- */
+
+/* Operations are on the stacks of fibers that are gone; others may wait for the same socket. */
+static void forget_operations(struct soq__sim_socket *s, const struct soq__sim_engine *of)
+{
+	soq__list_for_each (node, &s->waiting)
+		if (soq__container_of(node, struct soq__op, node)->engine == &of->base)
+			soq__list_remove(node);
+}
+
+unsigned soq__sim_fds_leave(struct soq__sim_engine *owner)
+{
+	struct soq_sim *sim = owner->host->sim;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < sim->fd_count; i++)
+		if (sim->fds[i].socket && sim->fds[i].socket->host == owner->host)
+			forget_operations(sim->fds[i].socket, owner);
+	for (size_t i = 0; i < sim->fd_count; i++) {
+		if (!sim->fds[i].socket || sim->fds[i].owner != owner)
+			continue;
+		close_descriptor(sim, &sim->fds[i]);
+		count++;
+	}
+	return count;
+}
+
+static void abandon_socket(struct soq__sim_socket *s)
+{
+	while (soq__list_pop(&s->waiting))
+		;
+	s->proto->abandon(s);
+}
+
+void soq__sim_fds_abandon(struct soq_sim_host *host)
+{
+	struct soq_sim *sim = host->sim;
+
+	for (size_t i = 0; i < sim->fd_count && host->descriptors > 0; i++) {
+		struct soq__sim_socket *last;
+
+		if (!sim->fds[i].socket || sim->fds[i].socket->host != host)
+			continue;
+		last = put_back(sim, &sim->fds[i]);
+		if (last)
+			abandon_socket(last);
+	}
 }
 
 /* ---- operations ---- */

@@ -121,7 +121,7 @@ static void stop_flow(struct soq__sim_conn *c)
 
 void soq__sim_conn_die(struct soq__sim_conn *c, int error)
 {
-	bool is_owned = c->socket.fd >= 0;
+	bool is_owned = c->socket.refs > 0;
 
 	/* Who waits for being accepted is accepted even so, and the error is read then; but not
 	 * before the end of the handshake. */
@@ -187,7 +187,7 @@ void soq__sim_conn_time_wait(struct soq__sim_conn *c)
 	soq__sim_tcp_watch(c);
 	soq__sim_at(soq__sim_conn_world(c), &c->timer,
 		soq__sim_conn_now(c) + SOQ__SIM_TIME_WAIT_NS);
-	if (c->socket.fd >= 0)
+	if (c->socket.refs > 0)
 		soq__sim_changed(&c->socket, SOQ__SIM_IN | SOQ__SIM_OUT);
 }
 

@@ -117,7 +117,7 @@ static void conclude(struct soq__sim_conn *c, unsigned news)
 	if (c->flow && c->flow->ack_ns <= soq__sim_conn_now(c))
 		soq__sim_tcp_send_ack(c);
 	soq__sim_conn_settle(c);
-	if (news && c->socket.fd >= 0)
+	if (news && c->socket.refs > 0)
 		soq__sim_changed(&c->socket, news);
 }
 

@@ -176,7 +176,7 @@ int64_t soq__sim_tcp_accept(struct soq__sim_conn *listener, struct soq__op *op)
 	if (soq__list_empty(&listener->listen->queue))
 		return -EAGAIN;
 	c = conn_of_node(listener->listen->queue.next);
-	fd = soq__sim_fd_open(&c->socket, listener->socket.owner);
+	fd = soq__sim_fd_open(&c->socket, soq__sim_engine_of(op->engine));
 	if (fd < 0)
 		return fd;
 	soq__sim_tcp_leave(c);

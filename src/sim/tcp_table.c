@@ -192,7 +192,7 @@ unsigned soq__sim_tcp_count(const struct soq_sim_host *host, uint64_t *add_bytes
 	/* What has a descriptor is counted by it. */
 	for (size_t i = 0; i < tcp->place_count; i++)
 		for (const struct soq__sim_conn *c = tcp->places[i]; c; c = c->next)
-			if (c->socket.fd < 0)
+			if (c->socket.refs == 0)
 				*add_bytes += soq__sim_tcp_memory(&c->socket);
 	return (unsigned)(tcp->count - tcp->resting);
 }

@@ -91,7 +91,7 @@ const char *soq__sim_unix_name_text(
 
 /* ---- unix_rights.c ---- */
 
-/* Descriptors on their way: references of simulated ones, copies of the kernel's. */
+/* Descriptors on their way, copies of those that were sent. */
 struct soq__sim_unix_rights {
 	unsigned count;
 	int fds[];
@@ -104,7 +104,7 @@ int soq__sim_unix_rights_take(
 /* Give them to a receiver; what it has no room for is closed. @rights  may be NULL; freed */
 void soq__sim_unix_rights_put(struct soq_sim *sim, struct msghdr *msg, size_t room,
 	struct soq__sim_unix_rights *rights);
-/* More references of the same. */
+/* Copies of the same. */
 struct soq__sim_unix_rights *soq__sim_unix_rights_copy(
 	struct soq_sim *sim, const struct soq__sim_unix_rights *rights);
 /* Close them. @abandoned  the host has crashed: its own sockets see to themselves */

@@ -1,7 +1,7 @@
 /* unix_rights.c - descriptors in messages (SCM_RIGHTS).
  *
- * A simulated descriptor keeps its number: the receiver has one more reference of it. A
- * descriptor of the kernel's, a file perhaps, is copied.
+ * A message has descriptors of its own, copies of those that were sent, which become the
+ * receiver's with it. Copies of the kernel's, of a file perhaps, are the kernel's.
  *
  * Two sockets that are only to be found in messages to each other are never closed, where a
  * kernel collects them: until their host ends.
@@ -16,16 +16,14 @@
 
 #define RIGHTS_MAX 253 /* of a message: Linux's SCM_MAX_FD */
 
-/* One more of a descriptor. @return it, or a negative code */
+/* A copy of a descriptor. @return it, or a negative code */
 static int take_one(struct soq_sim *sim, int fd)
 {
 	struct soq__sim_socket *s = soq__sim_socket_of(sim, fd);
 	int copy;
 
-	if (s) {
-		s->refs++;
-		return fd;
-	}
+	if (s)
+		return soq__sim_fd_open(s, NULL);
 	if (fd >= SOQ__SIM_FD_BASE)
 		return -EBADF;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);

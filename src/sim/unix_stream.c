@@ -130,7 +130,6 @@ static int64_t stream_connect(struct stream *s, const struct soq_addr *addr)
 
 static int64_t stream_accept(struct stream *l, struct soq__op *op)
 {
-	struct soq__sim_engine *owner = op->engine ? soq__sim_engine_of(op->engine) : NULL;
 	struct stream *child;
 	int fd;
 
@@ -139,7 +138,7 @@ static int64_t stream_accept(struct stream *l, struct soq__op *op)
 	if (l->backlog_count == 0)
 		return l->u.shut & SOQ__SIM_IN ? -EINVAL : -EAGAIN;
 	child = soq__container_of(l->backlog.next, struct stream, node);
-	fd = soq__sim_fd_open(&child->u.base, owner);
+	fd = soq__sim_fd_open(&child->u.base, soq__sim_engine_of(op->engine));
 	if (fd < 0)
 		return fd;
 	soq__list_remove(&child->node);

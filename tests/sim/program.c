@@ -3,7 +3,7 @@
 #include <soquete/sim.h>
 #include <soquete/soquete.h>
 
-#include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 
 /* A world with two hosts. */
@@ -131,4 +131,118 @@ TEST(sim_program_waits_for_what_is_gone)
 	CHECK_EQ(soq_sim_run(world.sim, SOQ_S), SOQ_SIM_TIME_LIMIT);
 	free_shared();
 	end();
+}
+
+/* ---- descriptors that are passed on ---- */
+
+struct pass {
+	const char *name;
+	int64_t sender_stays_ns;   /* after it has sent a copy */
+	bool sender_keeps;	   /* its own, and uses it at the end */
+	int64_t receiver_waits_ns; /* before it takes the copy */
+	int64_t receiver_holds_ns; /* the copy, before it uses it */
+	bool receiver_leaves;	   /* the copy open, for its end to close */
+};
+
+static int answer(struct soq_stream *peer, void *arg)
+{
+	char line[16];
+
+	(void)arg;
+	while (soq_recv_line(peer, line, sizeof(line)) >= 0)
+		CHECK_OK(soq_send_text(peer, "answer\n"));
+	world.ended++;
+	return SOQ_DONE;
+}
+
+static int answering_main(void *arg)
+{
+	struct soq_server_options opt = { .stop_on_signals = true };
+
+	(void)arg;
+	return soq_serve("tcp://:7", answer, NULL, &opt);
+}
+
+static void ask(struct soq_stream *s)
+{
+	char line[16];
+
+	CHECK_EQ(soq_send_text(s, "question\n"), 9);
+	CHECK_EQ(soq_recv_line(s, line, sizeof(line)), 6);
+	CHECK_STR(line, "answer");
+}
+
+static int sender_main(void *arg)
+{
+	const struct pass *row = arg;
+	struct soq_stream *path, *s;
+
+	CHECK_OK(soq_sleep(SOQ_MS));
+	CHECK_OK(soq_connect(&path, "unix:///run/pass"));
+	CHECK_OK(soq_connect(&s, "tcp://b:7"));
+	CHECK_OK(soq_send_fd(path, soq_fd(s)));
+	soq_close(path);
+	if (!row->sender_keeps)
+		soq_close(s);
+	CHECK_OK(soq_sleep(row->sender_stays_ns));
+	if (row->sender_keeps) {
+		ask(s);
+		soq_close(s);
+	}
+	return 0;
+}
+
+static int receiver_main(void *arg)
+{
+	const struct pass *row = arg;
+	struct soq_listener *l;
+	struct soq_stream *path, *s;
+	int fd;
+
+	CHECK_OK(soq_listen(&l, "unix:///run/pass", NULL));
+	CHECK_OK(soq_accept(&path, l));
+	CHECK_OK(soq_sleep(row->receiver_waits_ns));
+	CHECK_OK(soq_recv_fd(path, &fd));
+	CHECK_OK(soq_adopt(&s, fd));
+	soq_close(path);
+	soq_listener_close(l);
+	CHECK_OK(soq_sleep(row->receiver_holds_ns));
+	ask(s);
+	if (row->receiver_leaves)
+		CHECK_EQ(soq_detach(s), fd);
+	else
+		soq_close(s);
+	return 0;
+}
+
+/* A descriptor that is passed on is a copy: neither end of it is the other's business, and the
+ * connection ends with the last. */
+TEST(sim_program_passes_descriptor)
+{
+	static const struct pass rows[] = {
+		{ "the sender ends first", 1 * SOQ_S, false, 0, 3 * SOQ_S, false },
+		{ "the sender ends while it is on its way", 0, false, 1 * SOQ_S, 0, false },
+		{ "the receiver ends first", 3 * SOQ_S, true, 0, 1 * SOQ_S, false },
+		{ "the receiver leaves it open", 3 * SOQ_S, true, 0, 1 * SOQ_S, true },
+	};
+	struct soq_sim_census c;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		ROW("%s", rows[i].name);
+		begin();
+		world.ended = 0;
+		CHECK_OK(soq_sim_spawn(world.b, answering_main, NULL));
+		CHECK_OK(soq_sim_spawn(world.a, receiver_main, (void *)&rows[i]));
+		CHECK_OK(soq_sim_spawn(world.a, sender_main, (void *)&rows[i]));
+		CHECK_EQ(soq_sim_run(world.sim, 10 * SOQ_S), SOQ_SIM_TIME_LIMIT);
+		CHECK_EQ(world.ended, 1);
+		soq_sim_census(world.a, &c);
+		CHECK_EQ(c.programs, 0);
+		CHECK_EQ(c.descriptors, 0);
+		CHECK_EQ(c.leaked, rows[i].receiver_leaves);
+		CHECK_EQ(c.connections, 0);
+		soq_sim_signal(world.b, SIGTERM);
+		CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+		end();
+	}
 }
