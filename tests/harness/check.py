@@ -106,7 +106,8 @@ def check_engines():
     check("harness_simulated_engine", result.stdout.endswith("15 passed, 0 failed, 0 skipped\n")
           and result.returncode == 0, result.stdout)
     result = run("-v", "--engine", "sim", "sees_seed")
-    check("harness_seeds", re.findall(r"seed (\w+)", result.stdout) == ["1", "2", "3"],
+    printed = re.findall(r"\[sim:(\d)\].*\n.*\| seed (\w+)", result.stdout)
+    check("harness_seeds", sorted(printed) == [("1", "1"), ("2", "2"), ("3", "3")],
           result.stdout)
     result = run("-v", "--engine", "sim", "sees_seed", SOQUETE_SEED="77")
     check("harness_given_seed", "sees_seed [sim:77]" in result.stdout and "seed 77\n"
