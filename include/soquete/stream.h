@@ -25,8 +25,8 @@ struct soq_stream;
  * @endpoint  text, see endpoint.h
  *
  * @return 0; -SOQ_EENDPOINT, -SOQ_ENONAME, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL, -SOQ_ENOPORT;
- *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the reason of the address that failed last,
- *         and soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
+ *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the reason of the address that failed
+ * last, and soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
  *         -EPROTOTYPE for a datagram endpoint
  *
  * Source: RFC 9293 section 3.10.1, RFC 8305 section 5, connect(2).
