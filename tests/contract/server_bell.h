@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 struct bell {
-	int fd;			 /* the kernel's engines: an eventfd, which processes inherit */
+	int fd;			 /* the kernel's engines: an eventfd, inherited by processes */
 	struct soq_event *event; /* sim: between programs */
 };
 

@@ -22,7 +22,7 @@ struct program {
 	int result;
 	int64_t began_at_ns; /* instants of the world */
 	int64_t ended_at_ns;
-	char *log;	     /* lines, each with its end */
+	char *log; /* lines, each with its end */
 	size_t log_len, log_read;
 };
 

@@ -297,6 +297,35 @@ static int answer_late(struct soq_stream *peer, void *arg)
 
 enum state { NOBODY, IDLE, PART, ASKED, ASKED_AND_STAYS };
 
+/* @return NULL for nobody */
+static struct soq_stream *client_in(const struct remote *r, enum state state)
+{
+	static const char *const said[] = { "", "hello\n", "half a li", "line\n", "line\n" };
+	struct soq_stream *s;
+
+	if (state == NOBODY)
+		return NULL;
+	s = remote_connect(r, 0);
+	CHECK_EQ(soq_send_text(s, said[state]), strlen(said[state]));
+	if (state == IDLE)
+		expect_line(s, "hello");
+	if (state >= ASKED)
+		AWAIT(atomic_load(&counters->began) == 1);
+	else
+		CHECK_OK(soq_sleep(SOQ_S));
+	return s;
+}
+
+/* A client that goes when the server does. */
+static void read_to_the_end(struct soq_stream *s)
+{
+	char line[16];
+
+	while (soq_recv_line(s, line, sizeof(line)) >= 0)
+		;
+	soq_close(s);
+}
+
 /* When soq_server_run() returns, with one client in some state at the stop. */
 static void stop(void)
 {
@@ -316,40 +345,24 @@ static void stop(void)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct plan plan = plan_of(answer_late);
-		struct soq_stream *s = NULL;
+		struct plan plan = plan_of(rows[i].state == IDLE ? echo_a_line : answer_late);
+		bool stays = rows[i].state == ASKED_AND_STAYS;
+		struct soq_stream *s;
 		struct remote r;
 		int64_t stop_ns;
 
 		ROW("%zu", i);
 		plan.opt.grace_ns = rows[i].grace_ns;
-		if (rows[i].state == IDLE)
-			plan.sites[0].handler = echo_a_line;
 		remote_start(&r, &plan);
-		if (rows[i].state != NOBODY)
-			s = remote_connect(&r, 0);
-		if (rows[i].state == IDLE)
-			expect_echo(s, "hello");
-		if (rows[i].state == PART)
-			CHECK_EQ(soq_send_text(s, "half a li"), 9);
-		if (rows[i].state >= ASKED) {
-			CHECK_EQ(soq_send_text(s, "line\n"), 5);
-			AWAIT(atomic_load(&counters->began) == 1);
-		}
-		CHECK_OK(soq_sleep(rows[i].state >= ASKED ? 0 : SOQ_S));
+		s = client_in(&r, rows[i].state);
 		stop_ns = instant();
 		remote_signal(&r, SIGTERM);
-		if (s && rows[i].state != ASKED_AND_STAYS) {
-			char line[16];
-
-			while (soq_recv_line(s, line, sizeof(line)) >= 0)
-				;
-			soq_close(s);
-			s = NULL;
-		}
+		if (s && !stays)
+			read_to_the_end(s);
 		remote_end(&r, rows[i].result);
 		CHECK_INSTANT(r.program.ended_at_ns, stop_ns + rows[i].want_ns);
-		soq_close(s);
+		if (stays)
+			soq_close(s);
 	}
 }
 
