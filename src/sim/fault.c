@@ -4,7 +4,8 @@
  * sums) is added and taken back; of rates the least of the active ones holds; a pause lasts
  * until the last of those that overlap has ended.
  *
- * Invariant: a fault that is active has had its effect, and takes back exactly that.
+ * Invariant: a fault that is active has had its effect, and takes back exactly that; what was
+ * done by hand meanwhile stays.
  */
 #include "sim/fault.h"
 #include "sim/link.h"
@@ -149,7 +150,8 @@ static bool begin_at_host(struct soq__sim_planned *f)
 	case SOQ_SIM_CRASH:
 		return soq_sim_crash(host) == 0;
 	case SOQ_SIM_PAUSE:
-		return soq_sim_pause(host) == 0;
+		soq__sim_host_pause(host);
+		return true;
 	case SOQ_SIM_CLOCK_STEP:
 		soq_sim_step_clock(host, f->fault.amount);
 		return false;
@@ -161,12 +163,16 @@ static bool begin_at_host(struct soq__sim_planned *f)
 	}
 }
 
-static void restart(struct soq_sim_host *host)
+/* The end of a crash. A host that has come back since, and is down again, is so for another
+ * reason. */
+static void restart(const struct soq__sim_planned *f)
 {
+	struct soq_sim_host *host = f->a;
 	int rc;
 
-	if (host->up) {
-		soq__sim_note(host->sim, host, "no restart: it is up");
+	if (host->up || host->lives != f->lives) {
+		soq__sim_note(host->sim, host, "no restart: it %s",
+			host->up ? "is up" : "has crashed again since");
 		return;
 	}
 	rc = soq_sim_restart(host);
@@ -181,11 +187,11 @@ static void end_at_host(struct soq__sim_planned *f)
 
 	switch (f->fault.kind) {
 	case SOQ_SIM_CRASH:
-		restart(host);
+		restart(f);
 		break;
 	case SOQ_SIM_PAUSE:
-		if (host->up && host->paused && !still_pauses(host))
-			soq_sim_resume(host);
+		if (host->up && host->paused && !host->paused_by_hand && !still_pauses(host))
+			soq__sim_host_resume(host);
 		break;
 	default:
 		soq__sim_host_drift(host, -f->fault.amount);

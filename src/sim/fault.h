@@ -12,7 +12,7 @@ struct soq__sim_planned {
 	bool active;
 	uint64_t began_event; /* the world's count, when it began */
 	bool is_drawn;	      /* by soq_sim_add_chaos() */
-	unsigned lives;	      /* a's, when it began */
+	unsigned lives;	      /* a's, when it began: a restart makes it another */
 	size_t host_count;    /* how many there were then: later ones are not affected */
 };
 

@@ -92,8 +92,10 @@ int soq_sim_drift_clock(struct soq_sim_host *host, int64_t ppm)
 		return soq__fail(-EINVAL,
 			"a clock drifts by at most %d parts per million, not %lld",
 			SOQ__SIM_DRIFT_MAX, (long long)ppm);
-	soq__sim_host_drift(host, ppm - host->drift_ppm);
-	soq__sim_note_fault(host->sim, host, "the clocks run %lld ppm fast", (long long)ppm);
+	soq__sim_host_drift(host, ppm - host->drift_by_hand_ppm);
+	host->drift_by_hand_ppm = ppm;
+	soq__sim_note_fault(
+		host->sim, host, "the clocks run %lld ppm fast", (long long)host->drift_ppm);
 	return 0;
 }
 
@@ -380,7 +382,7 @@ void soq__sim_host_abandon(struct soq_sim_host *host)
 {
 	/* From here on it sends nothing. */
 	host->up = false;
-	host->paused = false;
+	host->paused = host->paused_by_hand = false;
 	host->pending_signals = 0;
 	soq__sim_cancel(host->sim, &host->suicide);
 	soq__sim_fds_abandon(host);
@@ -426,19 +428,14 @@ int soq_sim_restart(struct soq_sim_host *host)
 	return soq__sim_programs_restart(host);
 }
 
-int soq_sim_pause(struct soq_sim_host *host)
+void soq__sim_host_pause(struct soq_sim_host *host)
 {
-	if (!host->up)
-		return soq__fail(-EHOSTDOWN, "the simulated host '%s' is down", host->name);
 	host->paused = true;
 	soq__sim_note_fault(host->sim, host, "its programs pause");
-	return 0;
 }
 
-int soq_sim_resume(struct soq_sim_host *host)
+void soq__sim_host_resume(struct soq_sim_host *host)
 {
-	if (!host->up)
-		return soq__fail(-EHOSTDOWN, "the simulated host '%s' is down", host->name);
 	host->paused = false;
 	soq__sim_note_fault(host->sim, host, "its programs go on");
 	soq__list_for_each (node, &host->engines) {
@@ -450,6 +447,34 @@ int soq_sim_resume(struct soq_sim_host *host)
 			soq__sim_engine_resume(e);
 		}
 	}
+}
+
+static int check_up(const struct soq_sim_host *host)
+{
+	if (!host->up)
+		return soq__fail(-EHOSTDOWN, "the simulated host '%s' is down", host->name);
+	return 0;
+}
+
+int soq_sim_pause(struct soq_sim_host *host)
+{
+	int rc = check_up(host);
+
+	if (rc < 0)
+		return rc;
+	host->paused_by_hand = true;
+	soq__sim_host_pause(host);
+	return 0;
+}
+
+int soq_sim_resume(struct soq_sim_host *host)
+{
+	int rc = check_up(host);
+
+	if (rc < 0)
+		return rc;
+	host->paused_by_hand = false;
+	soq__sim_host_resume(host);
 	return 0;
 }
 

@@ -208,10 +208,12 @@ struct soq_sim_host {
 	size_t address_count;
 	bool up;
 	bool paused;
-	unsigned lives; /* how often it has started, from 1 */
+	bool paused_by_hand; /* which outlasts the faults that pause it, too */
+	unsigned lives;	     /* how often it has started, from 1 */
 	/* Its monotonic clock: at the world's instant base_ns it showed clock_ns, and runs
 	 * drift_ppm fast since. */
 	int64_t base_ns, clock_ns, drift_ppm;
+	int64_t drift_by_hand_ppm; /* its part in that; the rest is of faults */
 	int64_t wall_offset_ns;
 	struct soq__list engines;	    /* struct soq__sim_engine, one a program */
 	struct soq__list programs;	    /* program.c, those that restart included */
@@ -249,8 +251,10 @@ int64_t soq__sim_world_instant(const struct soq_sim_host *host, int64_t host_ns)
 void soq__sim_host_abandon(struct soq_sim_host *host);
 /* Change the drift of a host's clocks by an amount, parts per million. */
 #define SOQ__SIM_DRIFT_MAX 500000 /* by one call, or one fault */
-#define SOQ__SIM_DRIFT_MAX 500000 /* by one call, or one fault */
 void soq__sim_host_drift(struct soq_sim_host *host, int64_t by_ppm);
+/* Let the programs of a host, which is up, stand still or go on. */
+void soq__sim_host_pause(struct soq_sim_host *host);
+void soq__sim_host_resume(struct soq_sim_host *host);
 void soq__sim_hosts_free(struct soq_sim *sim);
 
 /* The parts of a host made and ended with it. */
