@@ -50,6 +50,13 @@ static void abandon_fiber(struct soq__fiber *f)
 	soq__stack_abandon(f->stack);
 }
 
+/* Whether the engine's turn was being taken on the stack of a fiber that has ended, and that
+ * nobody has come after yet. */
+static bool last_has_ended(const struct soq__worker *w)
+{
+	return w->current != &w->main && soq__list_empty(&w->current->worker_node);
+}
+
 void soq__worker_free(struct soq__worker *w, bool abandon)
 {
 	struct soq__engine *e = w->engine;
@@ -59,6 +66,8 @@ void soq__worker_free(struct soq__worker *w, bool abandon)
 			die("a worker ends before its fibers");
 		abandon_fiber(soq__container_of(node, struct soq__fiber, worker_node));
 	}
+	if (abandon && last_has_ended(w))
+		abandon_fiber(w->current);
 	forget_waiter(&w->main);
 	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);

@@ -5,6 +5,14 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* A checker of addresses keeps abandoned stacks, since something may be reached from them. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPS_STACKS true
+#else
+#define KEEPS_STACKS false
+#endif
 
 /* A world with two hosts. */
 static struct {
@@ -245,4 +253,60 @@ TEST(sim_program_passes_descriptor)
 		CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
 		end();
 	}
+}
+
+/* ---- stacks ---- */
+
+static void end_at_once(void *arg)
+{
+	(void)arg;
+}
+
+/* When it waits, it does so on the stack of its fiber, which has ended. */
+static int wait_on_ended_main(void *arg)
+{
+	struct soq_scope *scope;
+
+	(void)arg;
+	CHECK_OK(soq_scope_open(&scope));
+	CHECK_OK(soq_spawn(scope, end_at_once, NULL));
+	CHECK_OK(soq_sleep(SOQ_S));
+	soq_scope_close(scope);
+	return 0;
+}
+
+/* In pages. */
+static long memory_mapped(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	long pages;
+
+	CHECK(f && fscanf(f, "%ld", &pages) == 1);
+	fclose(f);
+	return pages;
+}
+
+#define CRASHES	     200
+#define PAGES_A_SLAB (256 / 4 * 32)
+
+/* A crash gives back every stack, the one too that nobody runs on any more. */
+TEST(sim_program_stacks_after_crashes)
+{
+	long before = 0;
+
+	if (KEEPS_STACKS)
+		SKIP("abandoned stacks are kept");
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, wait_on_ended_main, NULL));
+	for (int i = 0; i < CRASHES; i++) {
+		if (i == 1)
+			before = memory_mapped();
+		CHECK_EQ(soq_sim_run(world.sim, soq_sim_now(world.sim) + SOQ_S / 2),
+			SOQ_SIM_TIME_LIMIT);
+		CHECK_OK(soq_sim_crash(world.a));
+		CHECK_OK(soq_sim_restart(world.a));
+	}
+	ROW("%ld pages more", memory_mapped() - before);
+	CHECK(memory_mapped() - before < PAGES_A_SLAB);
+	end();
 }
