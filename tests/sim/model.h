@@ -211,11 +211,7 @@ static inline void un_pair(struct soq__sim_socket *ret[2], int type)
 
 static inline void close_now(struct soq__sim_socket *s)
 {
-	for (size_t at = 0; at < sim->fd_count; at++)
-		if (sim->fds[at].socket == s) {
-			soq__sim_fd_close(sim, SOQ__SIM_FD_BASE + (int)at);
-			return;
-		}
+	soq__sim_fd_close(sim, s->fd);
 }
 
 static inline int bind_now(struct soq__sim_socket *s, struct soq_addr addr)
@@ -259,9 +255,17 @@ struct call {
 	struct soq_addr addr;
 };
 
-/* @return whether it is over */
+/* Take what is over off the engine's list, which an engine's turn would tell. */
+static inline void reap(void)
+{
+	while (soq__list_pop(&driver->done))
+		;
+}
+
+/* @return whether it is over, and the caller's again */
 static inline bool call_over(const struct call *c)
 {
+	reap();
 	return c->op.engine == NULL;
 }
 
@@ -272,6 +276,7 @@ static inline int64_t call_result(const struct call *c)
 
 static inline void call_begin(struct call *c, struct soq__sim_socket *s)
 {
+	reap();
 	soq__list_init(&c->op.node);
 	c->op.engine = &driver->base;
 	if (soq__sim_submit(s, &c->op))
@@ -314,7 +319,7 @@ static inline void call_cancel(struct call *c)
 {
 	if (!call_over(c))
 		soq__sim_complete(&c->op, -ECANCELED);
-	soq__list_remove(&c->op.node);
+	reap();
 }
 
 /* Let time pass until it is over, but not longer than so.
