@@ -137,8 +137,8 @@ typedef int soq_sim_main(void *arg);
  */
 SOQ_API int soq_sim_spawn(struct soq_sim_host *host, soq_sim_main *main, void *arg);
 
-/** Send a signal to the host's programs; it is seen by soq_wait_signal() and by servers with
- *  stop_on_signals, by nobody else. */
+/** Send a signal to each of the programs that run on the host; it is seen by soq_wait_signal()
+ *  and by servers with stop_on_signals, by nobody else. */
 SOQ_API void soq_sim_signal(struct soq_sim_host *host, int signal);
 
 /* ---- faults ---- */

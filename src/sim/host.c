@@ -383,7 +383,6 @@ void soq__sim_host_abandon(struct soq_sim_host *host)
 	/* From here on it sends nothing. */
 	host->up = false;
 	host->paused = host->paused_by_hand = false;
-	host->pending_signals = 0;
 	soq__sim_cancel(host->sim, &host->suicide);
 	soq__sim_fds_abandon(host);
 	soq__sim_tcp_crash(host);
@@ -482,9 +481,8 @@ void soq_sim_signal(struct soq_sim_host *host, int signal)
 {
 	if (!host->up || signal < 1 || signal >= 32)
 		return;
-	host->pending_signals |= 1u << signal;
 	soq__sim_note(host->sim, host, "gets signal %d", signal);
-	soq__sim_signals_changed(host);
+	soq__sim_signals_raise(host, signal);
 }
 
 /* ---- census ---- */

@@ -1,8 +1,8 @@
 /* latch.c - what a simulated program can wait for that is no socket: latches, which stay set
  * once set, and signals of its host.
  *
- * Invariant: a latch never becomes unset; a signal is pending at its host until a program that
- * has opened it reads it.
+ * Invariant: a latch never becomes unset; a signal is pending for each program that was there
+ * when it came, until that program reads it.
  * Source: eventfd(2), signalfd(2) for what they stand for.
  */
 #include "sim/sim.h"
@@ -13,6 +13,7 @@
 
 struct latch {
 	struct soq__sim_socket socket;
+	struct soq__sim_engine *engine; /* of the program that has opened it */
 	bool set;
 	unsigned signals; /* a bit each; 0: it is no descriptor of signals */
 };
@@ -27,7 +28,7 @@ static short poll_latch(struct soq__sim_socket *s)
 {
 	const struct latch *l = latch_of(s);
 
-	return l->set || (l->signals & s->host->pending_signals) ? POLLIN : 0;
+	return l->set || (l->signals & l->engine->pending_signals) ? POLLIN : 0;
 }
 
 static void latch_free(struct soq__sim_socket *s)
@@ -62,6 +63,7 @@ static int latch_open(struct soq__engine *base, unsigned signals)
 	int fd;
 
 	soq__sim_socket_init(&l->socket, &proto, e->host, AF_UNSPEC);
+	l->engine = e;
 	l->signals = signals;
 	fd = soq__sim_fd_open(&l->socket, e);
 	if (fd < 0)
@@ -96,19 +98,23 @@ int soq__sim_signals_open(struct soq__engine *e, const int *signals, size_t coun
 
 int soq__sim_signals_read(struct soq__engine *base, int fd)
 {
-	struct soq_sim_host *host = soq__sim_engine_of(base)->host;
-	unsigned there =
-		latch_of(soq__sim_socket_of(host->sim, fd))->signals & host->pending_signals;
+	struct soq__sim_engine *e = soq__sim_engine_of(base);
+	const struct latch *l = latch_of(soq__sim_socket_of(e->host->sim, fd));
+	unsigned there = l->signals & e->pending_signals;
 
 	if (!there)
 		return -EAGAIN;
-	host->pending_signals &= ~(there & -there);
+	e->pending_signals &= ~(there & -there);
 	return __builtin_ctz(there);
 }
 
-void soq__sim_signals_changed(struct soq_sim_host *host)
+void soq__sim_signals_raise(struct soq_sim_host *host, int signal)
 {
 	struct soq_sim *sim = host->sim;
+
+	soq__list_for_each (node, &host->engines)
+		soq__container_of(node, struct soq__sim_engine, node)->pending_signals |= 1u
+			<< signal;
 
 	for (size_t i = 0; i < sim->fd_count; i++) {
 		struct soq__sim_socket *s = sim->fds[i].socket;

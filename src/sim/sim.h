@@ -226,7 +226,6 @@ struct soq_sim_host {
 	uint64_t draws[SOQ__SIM_PURPOSES]; /* how many of each it has drawn */
 	unsigned descriptors;
 	unsigned leaked;
-	unsigned pending_signals;      /* a bit each */
 	unsigned program_count;	       /* that were ever spawned */
 	struct soq__sim_event suicide; /* soq_sim_crash() by a program of its own */
 };
@@ -586,6 +585,7 @@ struct soq__sim_engine {
 	bool woken;		      /* by another worker */
 	void (*heard)(void *arg);     /* whom that interests */
 	void *heard_arg;
+	unsigned pending_signals; /* a bit each */
 	uint64_t idle_rounds; /* rounds in which nothing was completed, one after the other */
 	struct soq__sim_program *program; /* NULL: the thread's own (SOQUETE_ENGINE=sim) */
 };
@@ -608,8 +608,8 @@ int soq__sim_latch_open(struct soq__engine *e);
 void soq__sim_latch_set(struct soq__engine *e, int fd);
 int soq__sim_signals_open(struct soq__engine *e, const int *signals, size_t count);
 int soq__sim_signals_read(struct soq__engine *e, int fd);
-/* Another signal is pending at a host. */
-void soq__sim_signals_changed(struct soq_sim_host *host);
+/* Each of a host's programs has got a signal. */
+void soq__sim_signals_raise(struct soq_sim_host *host, int signal);
 
 /* ---- programs (program.c) ---- */
 

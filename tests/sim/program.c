@@ -310,3 +310,43 @@ TEST(sim_program_stacks_after_crashes)
 	CHECK(memory_mapped() - before < PAGES_A_SLAB);
 	end();
 }
+
+/* ---- signals ---- */
+
+static int wait_for_signals(void *arg)
+{
+	static const int signals[] = { SIGTERM, SIGHUP };
+
+	(void)arg;
+	CHECK_EQ(soq_wait_signal(signals, 2), SIGTERM);
+	CHECK_EQ(soq_wait_signal(signals, 1), SIGTERM);
+	world.ended++;
+	return 0;
+}
+
+static int send_signals(void *arg)
+{
+	(void)arg;
+	CHECK_OK(soq_sleep(SOQ_S));
+	soq_sim_signal(world.a, SIGTERM);
+	CHECK_OK(soq_sleep(SOQ_S));
+	soq_sim_signal(world.a, SIGTERM);
+	return 0;
+}
+
+/* A signal is for each program that is there, whether it waits already or not, and for none
+ * that comes later. */
+TEST(sim_program_signals_reach_each)
+{
+	begin();
+	world.ended = 0;
+	soq_sim_signal(world.a, SIGTERM);
+	for (int i = 0; i < 3; i++)
+		CHECK_OK(soq_sim_spawn(world.a, wait_for_signals, NULL));
+	CHECK_OK(soq_sim_spawn(world.b, send_signals, NULL));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_S * 3 / 2), SOQ_SIM_TIME_LIMIT);
+	CHECK_EQ(world.ended, 0);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	CHECK_EQ(world.ended, 3);
+	end();
+}
