@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 STEPS ?=
 export PREFIX LIBDIR MESON_OPTIONS
 
-.PHONY: build run test sweep lint format bench install clean
+.PHONY: build run test sweep mutations lint format bench install clean
 
 # The tool at build/soquete, the library in build/src.
 build:
@@ -27,6 +27,12 @@ sweep:
 	@scripts/setup.sh build
 	@scripts/build.sh release all-sweeps
 	@build/tests/sweep --seeds $(SEEDS) --twice
+
+# Plant bugs, one after the other, and see the tests find them: make mutations MUTATIONS=epoll
+MUTATIONS ?=
+mutations:
+	@scripts/setup.sh mutations
+	@scripts/mutations.py $(MUTATIONS)
 
 lint:
 	@scripts/setup.sh lint

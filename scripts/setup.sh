@@ -2,7 +2,7 @@
 # Install the Debian packages that a job needs and this machine lacks. Quick and
 # silent when nothing is missing; says what it installs; asks for root only then.
 #
-# usage: setup.sh build|run|test|lint|bench
+# usage: setup.sh build|run|test|mutations|lint|bench
 # NO_INSTALL=1 installs nothing: without what the build must have it fails, and
 # says which packages those are; tests that lack a program are skipped.
 # shellcheck disable=SC2086 # the lists are words, here and below
@@ -22,11 +22,12 @@ test)
 		qemu-user:qemu-aarch64 gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc
 		libc6-dev-arm64-cross"
 	;;
+mutations) must="$must python3:python3 patch:patch" ;;
 lint) may="$may python3:python3 clang-format:clang-format clang-tidy:clang-tidy
 		cppcheck:cppcheck shellcheck:shellcheck" ;;
 bench) may="$may python3:python3 libuv1-dev" ;;
 *)
-	echo "usage: setup.sh build|run|test|lint|bench" >&2
+	echo "usage: setup.sh build|run|test|mutations|lint|bench" >&2
 	exit 2
 	;;
 esac
