@@ -20,7 +20,6 @@
 #define ROUND_LEAST_NS	 200
 #define ROUND_MOST_NS	 2000
 #define OFFLOAD_MOST_NS	 (200 * SOQ_US)
-#define IDLE_ROUNDS_MAX	 1000000
 #define SEND_FILE_CHUNK	 65536
 #define SERVICE_TEXT_MAX 1024
 
@@ -132,12 +131,20 @@ static int no_socket(int fd)
 	return fd >= 0 && fd < SOQ__SIM_FD_BASE ? -SOQ_ESIMULATED : -EBADF;
 }
 
+/* Whether something has come of an operation: an end of input, an error, or that there is
+ * nothing yet, is also what a program gets that asks again and again. */
+static bool is_progress(const struct soq__op *op)
+{
+	bool receives = op->code == SOQ__OP_RECV || op->code == SOQ__OP_RECVMSG;
+
+	return op->result > 0 || (op->result == 0 && !receives);
+}
+
 static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	struct soq__sim_engine *e = soq__sim_engine_of(base);
 	struct soq__sim_socket *s = soq__sim_socket_of(e->host->sim, op->socket->fd);
 
-	e->idle_rounds = 0;
 	if (!s) {
 		op->result = no_socket(op->socket->fd);
 		return true;
@@ -146,6 +153,8 @@ static bool submit(struct soq__engine *base, struct soq__op *op)
 	if (!soq__sim_submit(s, op))
 		return false;
 	op->engine = NULL;
+	if (is_progress(op))
+		e->idle_rounds = 0;
 	soq__sim_digest(e->host->sim, (uint64_t)op->code << 32 ^ (uint64_t)op->result);
 	return true;
 }
@@ -187,10 +196,10 @@ static void count_idle(struct soq__sim_engine *e, int64_t until_ns)
 {
 	if (until_ns > 0 || e->woken || !soq__list_empty(&e->done))
 		e->idle_rounds = 0;
-	else if (++e->idle_rounds == IDLE_ROUNDS_MAX)
+	else if (++e->idle_rounds == SOQ__SIM_IDLE_ROUNDS_MAX)
 		soq__sim_end_run(e->host->sim, SOQ_SIM_LIVELOCK,
 			"a program of host %s has run %d rounds in which nothing came of it",
-			e->host->name, IDLE_ROUNDS_MAX);
+			e->host->name, SOQ__SIM_IDLE_ROUNDS_MAX);
 }
 
 static void run_world(struct soq__sim_engine *e)
@@ -547,8 +556,10 @@ static ssize_t send_file(struct soq__socket *s, int fd, off_t *offset, size_t le
 		n = (ssize_t)sock->proto->attempt(sock, &op);
 	}
 	free(chunk);
-	if (n > 0)
+	if (n > 0) {
 		*offset += n;
+		soq__sim_running()->idle_rounds = 0;
+	}
 	return n;
 }
 
@@ -565,6 +576,7 @@ static int several(
 		if (n < 0)
 			return i > 0 ? (int)i : (int)n;
 		msgs[i].msg_len = (unsigned)n;
+		soq__sim_running()->idle_rounds = 0;
 	}
 	return (int)count;
 }

@@ -574,6 +574,8 @@ struct soq__sim_bound *soq__sim_port_next(
 
 /* ---- engines (engine.c) ---- */
 
+#define SOQ__SIM_IDLE_ROUNDS_MAX 1000000 /* more are a livelock */
+
 struct soq__sim_engine {
 	struct soq__engine base;
 	struct soq_sim_host *host;
@@ -585,8 +587,8 @@ struct soq__sim_engine {
 	bool woken;		      /* by another worker */
 	void (*heard)(void *arg);     /* whom that interests */
 	void *heard_arg;
-	unsigned pending_signals; /* a bit each */
-	uint64_t idle_rounds; /* rounds in which nothing was completed, one after the other */
+	unsigned pending_signals;	  /* a bit each */
+	uint64_t idle_rounds;		  /* one after the other, of which nothing has come */
 	struct soq__sim_program *program; /* NULL: the thread's own (SOQUETE_ENGINE=sim) */
 };
 

@@ -1,8 +1,10 @@
 /* program.c - how simulated programs begin and end, and what they leave to others. */
 #include "test.h"
+#include "sim/sim.h"
 #include <soquete/sim.h>
 #include <soquete/soquete.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -349,4 +351,115 @@ TEST(sim_program_signals_reach_each)
 	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
 	CHECK_EQ(world.ended, 3);
 	end();
+}
+
+/* ---- running without an end ---- */
+
+#define BUSY_NS	   (10 * SOQ_MS)
+#define IDLE_LEAST 1000 /* rounds, which are over long before */
+
+struct busy {
+	const char *name;
+	void (*act)(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d);
+	enum soq_sim_verdict verdict;
+};
+
+static void just_yield(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d)
+{
+	(void)ended;
+	(void)silent;
+	(void)d;
+}
+
+static void read_end(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d)
+{
+	char byte;
+
+	(void)silent;
+	(void)d;
+	CHECK_EQ(soq_recv(ended, &byte, 1), 0);
+}
+
+static void poll_input(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d)
+{
+	char byte;
+
+	(void)ended;
+	(void)d;
+	CHECK_ERR(soq_recv(silent, &byte, 1), -ETIMEDOUT);
+}
+
+static void send_one(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d)
+{
+	(void)ended;
+	(void)silent;
+	CHECK_EQ(soq_sendto(d, "", 0, NULL), 0);
+}
+
+static void send_batch(struct soq_stream *ended, struct soq_stream *silent, struct soq_dgram *d)
+{
+	char byte = 0;
+	struct soq_packet p = { .data = &byte, .len = 1 };
+
+	(void)ended;
+	(void)silent;
+	CHECK_EQ(soq_send_packets(d, &p, 1), 1);
+}
+
+static int busy_main(void *arg)
+{
+	const struct busy *row = arg;
+	struct soq_stream *silent[2], *ended[2];
+	struct soq_dgram *d;
+
+	CHECK_OK(soq_pair(silent));
+	CHECK_OK(soq_pair(ended));
+	soq_close(ended[1]);
+	soq_set_recv_timeout(silent[0], 0);
+	CHECK_OK(soq_sleep(SOQ_MS));
+	CHECK_OK(soq_dgram_connect(&d, "udp://b:9"));
+	/* So many have come to nothing already. */
+	soq__sim_running()->idle_rounds = SOQ__SIM_IDLE_ROUNDS_MAX - IDLE_LEAST;
+	while (soq_sim_now(world.sim) < BUSY_NS) {
+		row->act(ended[0], silent[0], d);
+		CHECK_OK(soq_yield());
+	}
+	soq_dgram_close(d);
+	soq_close(ended[0]);
+	soq_close(silent[0]);
+	soq_close(silent[1]);
+	return 0;
+}
+
+/* Has a socket, and reads nothing. */
+static int deaf_main(void *arg)
+{
+	struct soq_dgram *d;
+
+	(void)arg;
+	CHECK_OK(soq_dgram_open(&d, "udp://:9"));
+	CHECK_OK(soq_sleep(2 * BUSY_NS));
+	soq_dgram_close(d);
+	return 0;
+}
+
+/* Who never waits is in a livelock if nothing comes of what he does, and only then. */
+TEST(sim_program_livelock)
+{
+	static const struct busy rows[] = {
+		{ "yields", just_yield, SOQ_SIM_LIVELOCK },
+		{ "reads an end again and again", read_end, SOQ_SIM_LIVELOCK },
+		{ "asks for input that never comes", poll_input, SOQ_SIM_LIVELOCK },
+		{ "sends, nothing even", send_one, SOQ_SIM_FINISHED },
+		{ "sends in batches", send_batch, SOQ_SIM_FINISHED },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		ROW("who %s", rows[i].name);
+		begin();
+		CHECK_OK(soq_sim_spawn(world.a, busy_main, (void *)&rows[i]));
+		CHECK_OK(soq_sim_spawn(world.b, deaf_main, NULL));
+		CHECK_EQ(soq_sim_run(world.sim, 4 * BUSY_NS), rows[i].verdict);
+		end();
+	}
 }
