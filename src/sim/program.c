@@ -84,10 +84,11 @@ void soq__sim_program_run(struct soq__sim_program *p)
 {
 	struct soq_sim *sim = p->host->sim;
 	struct soq__sim_engine *outer = soq__sim_running();
-	struct soq__worker *former = soq__worker_swap(p->worker);
+	struct soq__sim_run *run = soq__sim_run_of(sim);
 	const void *low;
 	size_t bytes;
 
+	run->thread = soq__worker_swap(p->worker);
 	soq__sim_set_running(sim, p->engine);
 	p->loop.tsan_fiber = soq__tsan_current();
 	soq__asan_leave(&p->loop.fake_stack, &p->worker->current->annotation);
@@ -95,7 +96,8 @@ void soq__sim_program_run(struct soq__sim_program *p)
 	soq__switch(&p->loop_context, p->context);
 	soq__asan_arrive(&p->loop, &low, &bytes);
 	soq__sim_set_running(sim, outer);
-	soq__worker_swap(former);
+	soq__worker_swap(run->thread);
+	run->thread = NULL;
 	if (p->ended)
 		program_end(p);
 }
@@ -359,8 +361,10 @@ static void describe_worker(
 
 void soq__sim_programs_describe(struct soq_sim *sim, FILE *out)
 {
+	const struct soq__worker *thread = soq__sim_run_of(sim)->thread;
+
 	if (sim->implicit)
-		describe_worker(sim->implicit->host, 0, soq__worker(), out);
+		describe_worker(sim->implicit->host, 0, thread ? thread : soq__worker(), out);
 	for (size_t i = 0; i < sim->host_count; i++) {
 		struct soq_sim_host *host = sim->hosts[i];
 

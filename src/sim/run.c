@@ -56,7 +56,7 @@ void soq__sim_end_run(
 		run->reason = NULL;
 	va_end(args);
 	soq__sim_note(sim, NULL, "the run ends: %s", run->reason ? run->reason : "");
-	if (sim->implicit && verdict != SOQ_SIM_HALTED)
+	if (sim->implicit)
 		soq__sim_stuck(sim, verdict);
 }
 
@@ -74,7 +74,9 @@ _Noreturn void soq__sim_stuck(struct soq_sim *sim, enum soq_sim_verdict verdict)
 
 void soq_sim_halt(struct soq_sim *sim)
 {
-	soq__sim_end_run(sim, SOQ_SIM_HALTED, "soq_sim_halt()");
+	/* The thread's own world has no run that could end. */
+	if (!sim->implicit)
+		soq__sim_end_run(sim, SOQ_SIM_HALTED, "soq_sim_halt()");
 }
 
 /* ---- the loop ---- */
@@ -117,11 +119,8 @@ static void loop(struct soq_sim *sim, int64_t limit_ns, bool (*holds)(void *arg)
 			soq__sim_end_run(sim, SOQ_SIM_FINISHED, "every program has ended");
 		} else if (!soq__sim_step(sim, limit_ns)) {
 			end_of_events(sim, limit_ns);
-		} else {
-			if (soq__sim_has_eventually(sim))
-				soq__sim_check_eventually(sim);
-			if (holds && !run->has_verdict && holds(arg))
-				soq__sim_end_run(sim, SOQ_SIM_HALTED, "the condition holds");
+		} else if (holds && !run->has_verdict && holds(arg)) {
+			soq__sim_end_run(sim, SOQ_SIM_HALTED, "the condition holds");
 		}
 	}
 }

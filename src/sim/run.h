@@ -8,6 +8,7 @@
 struct soq__sim_run {
 	struct soq__stack_pool stacks; /* of the programs' first fibers */
 	unsigned live;		       /* programs that run */
+	struct soq__worker *thread;    /* the thread's own, or NULL, while a program runs */
 	bool has_verdict;
 	bool reported; /* a run has returned it */
 	enum soq_sim_verdict verdict;

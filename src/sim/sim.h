@@ -66,7 +66,8 @@ void soq__sim_at(struct soq_sim *sim, struct soq__sim_event *event, int64_t at_n
 void soq__sim_cancel(struct soq_sim *sim, struct soq__sim_event *event);
 /* When a pending event is to happen. */
 int64_t soq__sim_when(const struct soq_sim *sim, const struct soq__sim_event *event);
-/* Fire the first event. @return false when there is none, or it is after @limit_ns */
+/* Fire the first event, then ask what soq_sim_eventually() waits for.
+ * @return false when there is none, or it is after @limit_ns */
 bool soq__sim_step(struct soq_sim *sim, int64_t limit_ns);
 
 /* calloc(3) and realloc(3) that end the process when there is no memory. */
@@ -642,7 +643,7 @@ _Noreturn void soq__sim_stuck(struct soq_sim *sim, enum soq_sim_verdict verdict)
 
 /* ---- properties (property.c) ---- */
 
-/* Ask what soq_sim_eventually() waits for; to be called after each event. */
+/* Ask what soq_sim_eventually() waits for. */
 void soq__sim_check_eventually(struct soq_sim *sim);
 /* Whether it still waits for something. */
 bool soq__sim_has_eventually(const struct soq_sim *sim);

@@ -91,6 +91,8 @@ bool soq__sim_step(struct soq_sim *sim, int64_t limit_ns)
 	sim->event_count++;
 	soq__sim_digest(sim, sim->event_count);
 	event->fire(sim, event);
+	if (soq__sim_has_eventually(sim))
+		soq__sim_check_eventually(sim);
 	return true;
 }
 
