@@ -173,7 +173,8 @@ class Copy:
 
 
 def errors_of(text):
-    lines = [line for line in text.split("\n") if re.search(r"error: |^FAILED|undefined reference", line)]
+    lines = [line for line in text.split("\n")
+             if re.search(r"error: |^FAILED|undefined reference", line)]
     return "\n".join(lines[:10]) or text[-2000:]
 
 
@@ -317,7 +318,7 @@ class Result:
         return bool(self.by) and self.build_s + self.test_s <= LIMIT_S
 
     def row(self):
-        what = self.error or self.by or "SURVIVES"
+        what = self.error.split("\n")[0] or self.by or "SURVIVES"
         late = "" if not self.by or self.in_time() else f"  more than {LIMIT_S} s"
         return (f"{self.mutation.name:32} {self.build_s:5.1f} {self.test_s:6.1f}  "
                 f"{what}{late}")
@@ -410,7 +411,8 @@ def main():
         for m in mutations:
             print(f"{m.name:32} {m.title}")
         return 0
-    folder = options.work and os.path.abspath(options.work) or tempfile.mkdtemp(prefix="soquete-mutations.")
+    folder = (os.path.abspath(options.work) if options.work
+              else tempfile.mkdtemp(prefix="soquete-mutations."))
     try:
         return 0 if run(mutations, folder, not options.no_hints) else 1
     finally:
