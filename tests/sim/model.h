@@ -211,11 +211,7 @@ static inline void un_pair(struct soq__sim_socket *ret[2], int type)
 
 static inline void close_now(struct soq__sim_socket *s)
 {
-	for (size_t at = 0; at < sim->fd_count; at++)
-		if (sim->fds[at].socket == s) {
-			soq__sim_fd_close(sim, SOQ__SIM_FD_BASE + (int)at);
-			return;
-		}
+	soq__sim_fd_close(sim, s->fd);
 }
 
 static inline int bind_now(struct soq__sim_socket *s, struct soq_addr addr)
@@ -386,6 +382,107 @@ static inline int64_t accept_now(struct soq__sim_socket *s)
 	struct soq__op op = { .code = SOQ__OP_ACCEPT, .addr = &addr };
 
 	return s->proto->attempt(s, &op);
+}
+
+/* ---- messages ---- */
+
+#define FDS_MOST 16
+
+/* What goes with a message beside its bytes. */
+struct control {
+	int level, type;
+	const void *data;
+	size_t len;
+};
+
+/* @to, @control  may be NULL */
+static inline int64_t send_msg(struct soq__sim_socket *s, const void *buf, size_t len,
+	const struct soq_addr *to, const struct control *control, int flags)
+{
+	_Alignas(struct cmsghdr) char room[2048];
+	struct iovec iov = { (void *)buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct soq__op op = { .code = SOQ__OP_SENDMSG, .msg = &msg, .flags = flags };
+
+	if (to) {
+		msg.msg_name = (void *)&to->sa;
+		msg.msg_namelen = to->len;
+	}
+	if (control) {
+		struct cmsghdr *c = (struct cmsghdr *)room;
+
+		memset(room, 0, sizeof(room));
+		CHECK(CMSG_SPACE(control->len) <= sizeof(room));
+		c->cmsg_level = control->level;
+		c->cmsg_type = control->type;
+		c->cmsg_len = CMSG_LEN(control->len);
+		memcpy(CMSG_DATA(c), control->data, control->len);
+		msg.msg_control = room;
+		msg.msg_controllen = CMSG_SPACE(control->len);
+	}
+	return s->proto->attempt(s, &op);
+}
+
+/* Zeros, so many of them. */
+static inline int64_t send_to(struct soq__sim_socket *s, size_t len, struct soq_addr to)
+{
+	static const char zeros[1 << 17];
+
+	return send_msg(s, zeros, len, &to, NULL, 0);
+}
+
+struct received {
+	int64_t n; /* or a negative code */
+	int flags;
+	struct soq_addr from;
+	size_t control_bytes;
+	struct in_pktinfo info4; /* interface 0: there was none */
+	struct in6_pktinfo info6;
+	unsigned fd_count;
+	int fds[FDS_MOST];
+	char data[1024];
+};
+
+static inline void read_control(struct received *r, const struct cmsghdr *c)
+{
+	size_t len = c->cmsg_len - CMSG_LEN(0);
+
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		memcpy(&r->info4, CMSG_DATA(c), sizeof(r->info4));
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		memcpy(&r->info6, CMSG_DATA(c), sizeof(r->info6));
+	} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		CHECK(len <= sizeof(r->fds));
+		memcpy(r->fds, CMSG_DATA(c), len);
+		r->fd_count = (unsigned)(len / sizeof(int));
+	}
+}
+
+/* Receive up to so many bytes, and with them as many of control messages as @room has. */
+static inline struct received recv_msg(
+	struct soq__sim_socket *s, size_t len, size_t room, int flags)
+{
+	_Alignas(struct cmsghdr) char control[256];
+	struct received r = { 0 };
+	struct iovec iov = { r.data, len };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_name = &r.from.sa,
+		.msg_namelen = sizeof(r.from.un),
+		.msg_control = control,
+		.msg_controllen = room };
+	struct soq__op op = { .code = SOQ__OP_RECVMSG, .msg = &msg, .flags = flags };
+
+	CHECK(len <= sizeof(r.data) && room <= sizeof(control));
+	r.n = s->proto->attempt(s, &op);
+	if (r.n < 0)
+		return r;
+	r.flags = msg.msg_flags;
+	r.from.len = msg.msg_namelen;
+	r.control_bytes = msg.msg_controllen;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
+		read_control(&r, c);
+	return r;
 }
 
 /* ---- TCP ---- */
