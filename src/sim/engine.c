@@ -79,7 +79,7 @@ static int engine_open(struct soq__engine **ret)
 		return rc;
 	}
 	sim->implicit = soq__sim_engine_new(host);
-	soq__sim_set_running(sim, sim->implicit);
+	soq__sim_set_running(sim->implicit);
 	*ret = &sim->implicit->base;
 	return 0;
 }
@@ -92,7 +92,7 @@ static void engine_close(struct soq__engine *base)
 	soq__sim_cancel(sim, &e->resume);
 	soq__list_remove(&e->node);
 	if (sim->implicit == e) {
-		soq__sim_set_running(sim, NULL);
+		soq__sim_set_running(NULL);
 		sim->implicit = NULL;
 		soq_sim_free(sim);
 	}
@@ -102,7 +102,8 @@ static void engine_close(struct soq__engine *base)
 /* A forked process cannot share a world: what is simulated ends here. */
 static void engine_abandon(struct soq__engine *base)
 {
-	soq__sim_set_running(soq__sim_engine_of(base)->host->sim, NULL);
+	(void)base;
+	soq__sim_set_running(NULL);
 }
 
 /* ---- operations and turns ---- */
@@ -206,11 +207,11 @@ static void run_world(struct soq__sim_engine *e)
 {
 	struct soq_sim *sim = e->host->sim;
 
-	soq__sim_set_running(sim, NULL);
+	soq__sim_set_running(NULL);
 	while (!e->due)
 		if (!soq__sim_step(sim, SOQ_NEVER))
 			soq__sim_stuck(sim, SOQ_SIM_DEADLOCK);
-	soq__sim_set_running(sim, e);
+	soq__sim_set_running(e);
 }
 
 static void tell(struct soq__sim_engine *e)

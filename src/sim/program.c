@@ -89,13 +89,13 @@ void soq__sim_program_run(struct soq__sim_program *p)
 	size_t bytes;
 
 	run->thread = soq__worker_swap(p->worker);
-	soq__sim_set_running(sim, p->engine);
+	soq__sim_set_running(p->engine);
 	p->loop.tsan_fiber = soq__tsan_current();
 	soq__asan_leave(&p->loop.fake_stack, &p->worker->current->annotation);
 	soq__tsan_switch(p->worker->current->annotation.tsan_fiber);
 	soq__switch(&p->loop_context, p->context);
 	soq__asan_arrive(&p->loop, &low, &bytes);
-	soq__sim_set_running(sim, outer);
+	soq__sim_set_running(outer);
 	soq__worker_swap(run->thread);
 	run->thread = NULL;
 	if (p->ended)

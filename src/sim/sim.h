@@ -169,7 +169,6 @@ struct soq_sim {
 	struct soq__sim_descriptor *fds; /* by descriptor minus SOQ__SIM_FD_BASE */
 	size_t fd_count, fd_capacity;
 	size_t fd_free;			  /* no free one is below this */
-	struct soq__sim_engine *running;  /* whose program runs now; NULL: the world's loop */
 	struct soq__sim_engine *implicit; /* SOQUETE_ENGINE=sim: the thread's own, or NULL */
 	struct soq__list observers;	  /* struct soq__sim_observer */
 	struct soq__list faults;	  /* fault.c */
@@ -188,7 +187,7 @@ int soq__sim_seed_given(uint64_t *ret);
 
 /* Which program runs on this thread; NULL: none. To be set at each switch; @e NULL: the
  * world's loop goes on. */
-void soq__sim_set_running(struct soq_sim *sim, struct soq__sim_engine *e);
+void soq__sim_set_running(struct soq__sim_engine *e);
 struct soq__sim_engine *soq__sim_running(void);
 
 /* book.c. A key is borrowed from its host. */

@@ -249,9 +249,8 @@ uint64_t soq_sim_events(const struct soq_sim *sim)
 
 /* ---- who runs ---- */
 
-void soq__sim_set_running(struct soq_sim *sim, struct soq__sim_engine *e)
+void soq__sim_set_running(struct soq__sim_engine *e)
 {
-	sim->running = e;
 	running = e;
 }
 
