@@ -235,8 +235,9 @@ SOQ_API enum soq_sim_verdict soq_sim_run(struct soq_sim *sim, int64_t limit_ns);
 /** The same, until a condition holds; it is asked after each event. */
 SOQ_API enum soq_sim_verdict soq_sim_run_until(
 	struct soq_sim *sim, int64_t limit_ns, bool (*holds)(void *arg), void *arg);
-/** End the run, with this verdict, when the calling program next suspends. The world of
- *  SOQUETE_ENGINE=sim has no run to end: nothing happens. */
+/** End the run, with this verdict, when the calling program next suspends; between two runs,
+ *  end the next before it begins. The world of SOQUETE_ENGINE=sim has no run to end: nothing
+ *  happens. */
 SOQ_API void soq_sim_halt(struct soq_sim *sim);
 
 /** Nanoseconds since the world's beginning. */

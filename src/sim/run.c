@@ -1,6 +1,7 @@
 /* run.c - the world's loop, its verdict, and what there is to say of it.
  *
- * Invariant: the first verdict of a run stands.
+ * Invariant: the first verdict of a run stands. What comes after it has been reported is the
+ * next run's.
  */
 #include "sim/run.h"
 #include "fiber/worker.h"
@@ -40,15 +41,24 @@ const char *soq_sim_verdict_name(enum soq_sim_verdict verdict)
 
 /* ---- the verdict ---- */
 
+/* Whether a run with this verdict, or none, may be followed by another. */
+static bool may_go_on(const struct soq__sim_run *run)
+{
+	return !run->has_verdict ||
+		(run->verdict != SOQ_SIM_BROKEN && run->verdict != SOQ_SIM_FAILED &&
+			run->verdict != SOQ_SIM_LIVELOCK);
+}
+
 void soq__sim_end_run(
 	struct soq_sim *sim, enum soq_sim_verdict verdict, const char *format, ...)
 {
 	struct soq__sim_run *run = soq__sim_run_of(sim);
 	va_list args;
 
-	if (run->has_verdict)
+	if (run->has_verdict && !(run->reported && may_go_on(run)))
 		return;
 	run->has_verdict = true;
+	run->reported = false;
 	run->verdict = verdict;
 	va_start(args, format);
 	free(run->reason);
@@ -125,13 +135,6 @@ static void loop(struct soq_sim *sim, int64_t limit_ns, bool (*holds)(void *arg)
 	}
 }
 
-static bool may_go_on(const struct soq__sim_run *run)
-{
-	return !run->has_verdict ||
-		(run->verdict != SOQ_SIM_BROKEN && run->verdict != SOQ_SIM_FAILED &&
-			run->verdict != SOQ_SIM_LIVELOCK);
-}
-
 enum soq_sim_verdict soq_sim_run_until(
 	struct soq_sim *sim, int64_t limit_ns, bool (*holds)(void *arg), void *arg)
 {
@@ -139,9 +142,9 @@ enum soq_sim_verdict soq_sim_run_until(
 
 	if (!may_go_on(run))
 		return run->verdict;
-	/* A halt that came before the run is meant for it. */
-	if (run->has_verdict && run->reported)
-		run->has_verdict = false;
+	/* A halt that has come since the last run is meant for this one. */
+	if (run->reported)
+		run->has_verdict = run->reported = false;
 	soq__overflow_watch(&run->alternate_stack);
 	loop(sim, limit_ns, holds, arg);
 	run->reported = true;

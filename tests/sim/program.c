@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A checker of addresses keeps abandoned stacks, since something may be reached from them. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -462,4 +463,36 @@ TEST(sim_program_livelock)
 		CHECK_EQ(soq_sim_run(world.sim, 4 * BUSY_NS), rows[i].verdict);
 		end();
 	}
+}
+
+/* ---- halting ---- */
+
+static int halt_and_fail(void *arg)
+{
+	(void)arg;
+	soq_sim_halt(world.sim);
+	CHECK_OK(soq_sleep(SOQ_S));
+	return -EIO;
+}
+
+/* A halt ends the run that it comes in, or the next; a run that has failed has no next. */
+TEST(sim_program_halts)
+{
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, halt_and_fail, NULL));
+	soq_sim_halt(world.sim);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_HALTED);
+	CHECK_EQ(soq_sim_now(world.sim), 0);
+	soq_sim_halt(world.sim);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_HALTED);
+	CHECK_EQ(soq_sim_now(world.sim), 0);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_HALTED);
+	CHECK(soq_sim_now(world.sim) > 0);
+	CHECK(soq_sim_now(world.sim) < SOQ_S);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_S / 2), SOQ_SIM_TIME_LIMIT);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FAILED);
+	soq_sim_halt(world.sim);
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FAILED);
+	CHECK(strstr(soq_sim_report(world.sim), "failed: program 1 of host a returned -5"));
+	end();
 }
