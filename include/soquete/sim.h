@@ -84,7 +84,8 @@ struct soq_sim_options {
  *         program; soq_last_error() says what
  */
 SOQ_API int soq_sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_options *opt);
-/** Abandon what still runs, and free everything of the world. Accepts NULL. */
+/** Abandon what still runs, and free everything of the world. Accepts NULL. Not to be called by
+ *  a simulated program. */
 SOQ_API void soq_sim_free(struct soq_sim *sim);
 /** The seed that is in force. */
 SOQ_API uint64_t soq_sim_seed(const struct soq_sim *sim);

@@ -140,6 +140,7 @@ enum soq_sim_verdict soq_sim_run_until(
 {
 	struct soq__sim_run *run = soq__sim_run_of(sim);
 
+	soq__sim_refuse_within(sim, "run");
 	if (!may_go_on(run))
 		return run->verdict;
 	/* A halt that has come since the last run is meant for this one. */

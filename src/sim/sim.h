@@ -189,6 +189,9 @@ int soq__sim_seed_given(uint64_t *ret);
  * world's loop goes on. */
 void soq__sim_set_running(struct soq__sim_engine *e);
 struct soq__sim_engine *soq__sim_running(void);
+/* End the process when a simulated program calls: the world stands on the stack that it would
+ * take away, or stand on twice. */
+void soq__sim_refuse_within(const struct soq_sim *sim, const char *what);
 
 /* book.c. A key is borrowed from its host. */
 void soq__sim_book_add(

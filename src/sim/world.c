@@ -212,10 +212,19 @@ static void close_observers(struct soq_sim *sim)
 	}
 }
 
+void soq__sim_refuse_within(const struct soq_sim *sim, const char *what)
+{
+	if (!running || (!running->program && running->host->sim != sim))
+		return;
+	fprintf(stderr, "soquete: a simulated program cannot %s a world\n", what);
+	abort();
+}
+
 void soq_sim_free(struct soq_sim *sim)
 {
 	if (!sim)
 		return;
+	soq__sim_refuse_within(sim, "free");
 	/* Sockets first: their parked operations are on the programs' stacks. */
 	for (size_t i = 0; i < sim->host_count; i++)
 		soq__sim_host_abandon(sim->hosts[i]);

@@ -1,12 +1,9 @@
 /* own_world.c - the world that a thread has to itself where the engine is sim: other programs
  * in it, and what is asked and told of it. */
-#include "test.h"
+#include "aborts.h"
 #include <soquete/sim.h>
 #include <soquete/soquete.h>
 
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,35 +11,6 @@ static struct soq_sim *own_world(void)
 {
 	CHECK_OK(soq_yield());
 	return soq_sim_of(soq_sim_here());
-}
-
-/* What a process that aborts has said. */
-static void check_aborts(void (*body)(void), const char *const says[])
-{
-	static char text[8192];
-	int fds[2], status;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
-
-	CHECK_OK(pipe(fds));
-	pid = fork();
-	if (pid == 0) {
-		dup2(fds[1], STDERR_FILENO);
-		body();
-		_exit(0);
-	}
-	close(fds[1]);
-	while ((n = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0)
-		len += (size_t)n;
-	close(fds[0]);
-	text[len] = '\0';
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	ROW("it said: %s", text);
-	CHECK(WIFSIGNALED(status));
-	CHECK_EQ(WTERMSIG(status), SIGABRT);
-	for (; *says; says++)
-		CHECK(strstr(text, *says));
 }
 
 /* ---- properties ---- */

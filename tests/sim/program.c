@@ -1,14 +1,12 @@
 /* program.c - how simulated programs begin and end, and what they leave to others. */
-#include "test.h"
+#include "aborts.h"
 #include "sim/sim.h"
 #include <soquete/sim.h>
 #include <soquete/soquete.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 /* A checker of addresses keeps abandoned stacks, since something may be reached from them. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -495,4 +493,44 @@ TEST(sim_program_halts)
 	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FAILED);
 	CHECK(strstr(soq_sim_report(world.sim), "failed: program 1 of host a returned -5"));
 	end();
+}
+
+/* ---- what a program cannot do ---- */
+
+static int run_within(void *arg)
+{
+	(void)arg;
+	soq_sim_run(world.sim, SOQ_NEVER);
+	return 0;
+}
+
+static int free_within(void *arg)
+{
+	(void)arg;
+	soq_sim_free(world.sim);
+	return 0;
+}
+
+static void run_a_runner(void)
+{
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, run_within, NULL));
+	soq_sim_run(world.sim, SOQ_NEVER);
+}
+
+static void run_a_freer(void)
+{
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, free_within, NULL));
+	soq_sim_run(world.sim, SOQ_NEVER);
+}
+
+/* The world is what a program stands on. */
+TEST(sim_program_cannot_run_or_free)
+{
+	static const char *const run[] = { "a simulated program cannot run a world", NULL };
+	static const char *const free[] = { "a simulated program cannot free a world", NULL };
+
+	check_aborts(run_a_runner, run);
+	check_aborts(run_a_freer, free);
 }
