@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct soq__sim_program {
 	struct soq__list node; /* of its host's */
@@ -42,6 +43,12 @@ struct soq__sim_program {
 };
 
 /* ---- switching ---- */
+
+/* A process that the program has forked has an engine of its own since, and no world. */
+static bool has_forked(const struct soq__sim_program *p)
+{
+	return p->worker->engine != &p->engine->base;
+}
 
 /* The first thing that runs after a switch to a program. */
 static void arrive(struct soq__sim_program *p)
@@ -74,6 +81,8 @@ static void program_start(void *arg)
 		p->thread_main(p->arg);
 	else
 		p->result = p->main(p->arg);
+	if (has_forked(p))
+		_exit(p->result < 0);
 	p->ended = true;
 	leave(p, true);
 }

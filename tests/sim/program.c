@@ -534,3 +534,28 @@ TEST(sim_program_cannot_run_or_free)
 	check_aborts(run_a_runner, run);
 	check_aborts(run_a_freer, free);
 }
+
+static int fork_and_return(void *arg)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)arg;
+	if (pid == 0)
+		return soq_sim_here() ? 0 : -EIO;
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), 1);
+	world.ended++;
+	return 0;
+}
+
+/* A process that a program forks has left the world, and ends where the program would. */
+TEST(sim_program_forks)
+{
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, fork_and_return, NULL));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	CHECK_EQ(world.ended, 1);
+	end();
+}
