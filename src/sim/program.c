@@ -377,8 +377,8 @@ void soq__sim_programs_describe(struct soq_sim *sim, FILE *out)
 	for (size_t i = 0; i < sim->host_count; i++) {
 		struct soq_sim_host *host = sim->hosts[i];
 
-		if (!host->up)
-			fprintf(out, "  %s is down\n", host->name);
+		if (!host->up || host->paused)
+			fprintf(out, "  %s is %s\n", host->name, host->up ? "paused" : "down");
 		soq__list_for_each (node, &host->programs) {
 			const struct soq__sim_program *p =
 				soq__container_of(node, struct soq__sim_program, node);

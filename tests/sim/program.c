@@ -559,3 +559,25 @@ TEST(sim_program_forks)
 	CHECK_EQ(world.ended, 1);
 	end();
 }
+
+static int sleep_main(void *arg)
+{
+	(void)arg;
+	return soq_sleep(SOQ_S);
+}
+
+/* Why nothing goes on is told, too. */
+TEST(sim_program_paused_for_ever)
+{
+	begin();
+	CHECK_OK(soq_sim_spawn(world.a, sleep_main, NULL));
+	CHECK_OK(soq_sim_pause(world.a));
+	CHECK_OK(soq_sim_crash(world.b));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_DEADLOCK);
+	CHECK(strstr(soq_sim_report(world.sim), "  a is paused\n"));
+	CHECK(strstr(soq_sim_report(world.sim), "  b is down\n"));
+	CHECK_OK(soq_sim_restart(world.b));
+	CHECK_OK(soq_sim_resume(world.a));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	end();
+}
