@@ -31,7 +31,7 @@ int64_t soq__sim_limit(const struct soq_sim_sweep *sweep)
 }
 
 /* What takes the place of what chaos would have drawn. The link has gone through
- * soq_sim_new(), which has filled in its defaults. */
+ * soq__sim_new(), which has filled in its defaults. */
 static int give(
 	struct soq_sim *sim, const struct soq__sim_case *given, const struct soq_sim_link *link)
 {
@@ -49,7 +49,6 @@ static int build(struct soq_sim *sim, const struct soq__sim_attempt *attempt)
 	const struct soq_sim_link link = sim->opt.link;
 	int rc;
 
-	sim->seed = sim->digest = attempt->seed;
 	sim->chaos_given = attempt->given != NULL;
 	if (attempt->log) {
 		rc = soq_sim_log(sim, attempt->log);
@@ -71,7 +70,7 @@ int soq__sim_stage(struct soq_sim **ret, const struct soq__sim_attempt *attempt)
 
 	if (given && given->has_link)
 		opt.link = given->link;
-	rc = soq_sim_new(&sim, attempt->seed, &opt);
+	rc = soq__sim_new(&sim, attempt->seed, &opt);
 	if (rc < 0)
 		return rc;
 	rc = build(sim, attempt);

@@ -182,6 +182,8 @@ struct soq_sim {
 /* Mix something that has happened into the digest. */
 void soq__sim_digest(struct soq_sim *sim, uint64_t what);
 
+/* As soq_sim_new(), whatever SOQUETE_SEED says. */
+int soq__sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_options *opt);
 /* SOQUETE_SEED. @return 0; -ENOENT when it is not there, -EINVAL when it is no number */
 int soq__sim_seed_given(uint64_t *ret);
 

@@ -173,7 +173,7 @@ static void fill_options(struct soq_sim_options *opt)
 		opt->buffer_bytes = BUFFER_BYTES;
 }
 
-int soq_sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_options *opt)
+int soq__sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_options *opt)
 {
 	const struct soq_sim_options none = { 0 };
 	struct soq_sim *sim;
@@ -181,11 +181,6 @@ int soq_sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_option
 
 	if (running && running->program)
 		return soq__fail(-EBUSY, "a simulated program cannot make a world of its own");
-	if (soq__sim_seed_given(&seed) == -EINVAL)
-		return soq__fail(-EINVAL,
-			"SOQUETE_SEED is '%s': a seed is a number of 64 bits, decimal or with "
-			"0x",
-			getenv("SOQUETE_SEED"));
 	rc = check_options(opt ? opt : &none);
 	if (rc < 0)
 		return rc;
@@ -198,6 +193,16 @@ int soq_sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_option
 	soq__list_init(&sim->faults);
 	*ret = sim;
 	return 0;
+}
+
+int soq_sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_options *opt)
+{
+	if (soq__sim_seed_given(&seed) == -EINVAL)
+		return soq__fail(-EINVAL,
+			"SOQUETE_SEED is '%s': a seed is a number of 64 bits, decimal or with "
+			"0x",
+			getenv("SOQUETE_SEED"));
+	return soq__sim_new(ret, seed, opt);
 }
 
 static void close_observers(struct soq_sim *sim)

@@ -455,6 +455,7 @@ TEST(sim_sweep_one_seed)
 	CHECK_EQ(soq_sim_replay(&s, 18, NULL, NULL, 0), SOQ_SIM_FINISHED);
 	CHECK_EQ(setenv("SOQUETE_SEED", "seventeen", 1), 0);
 	CHECK_EQ(soq_sim_sweep(&s, NULL), -EINVAL);
+	CHECK_EQ(soq_sim_replay(&s, 18, NULL, NULL, 0), SOQ_SIM_FINISHED);
 }
 
 /* ---- shrinking ---- */
