@@ -10,6 +10,7 @@
  */
 #include "sim/sim.h"
 #include <soquete/error.h>
+#include <endian.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -271,6 +272,7 @@ static int random_bytes(struct soq__engine *e, void *buf, size_t len)
 		uint64_t draw = soq__sim_host_draw(host, SOQ__SIM_ENTROPY);
 		size_t n = len < sizeof(draw) ? len : sizeof(draw);
 
+		draw = htole64(draw);
 		memcpy(p, &draw, n);
 		p += n;
 		len -= n;
