@@ -32,7 +32,7 @@ _soquete() {
 	command=${words[1]}
 	if [ "$cword" = 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"serve connect listen sim help --version --help" -- "$cur")
+			"serve connect listen sim ports help --version --help" -- "$cur")
 		return
 	fi
 
@@ -76,15 +76,17 @@ _soquete() {
 
 	case $command in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim ports help" -- "$cur")
 		;;
-	serve | connect | listen | sim)
+	serve | connect | listen | sim | ports)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" help "$command" 2>/dev/null | grep -o -- '--[a-z-]*')" \
 				-- "$cur")
 		elif [ "$command" = serve ] && [[ $cur != *=* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$services" -- "$cur")
+		elif [ "$command" = ports ]; then
+			mapfile -t COMPREPLY < <(compgen -A service -- "$cur")
 		elif [ "$command" = sim ]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" sim 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p')" \

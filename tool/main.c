@@ -12,6 +12,7 @@ static const struct tool_command *const commands[] = {
 	&tool_connect,
 	&tool_listen,
 	&tool_sim,
+	&tool_ports,
 	&tool_help,
 };
 
@@ -40,7 +41,8 @@ const struct tool_command *tool_command_find(const char *name)
 			meant->name);
 	else
 		tool_usage(NULL,
-			"unknown subcommand '%s' (serve, connect, listen, sim or help)", name);
+			"unknown subcommand '%s' (serve, connect, listen, sim, ports or help)",
+			name);
 	return NULL;
 }
 
@@ -68,8 +70,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return tool_usage(NULL,
-			"a subcommand is missing: serve, connect, listen, sim or "
-			"help ('soquete --help' explains them)");
+			"a subcommand is missing: serve, connect, listen, sim, ports "
+			"or help ('soquete --help' explains them)");
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
 		return tool_version();
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
@@ -77,7 +79,7 @@ int main(int argc, char **argv)
 	if (argv[1][0] == '-')
 		return tool_usage(NULL,
 			"unknown option '%s' (--help, --version, or a subcommand: serve, "
-			"connect, listen, sim, help)",
+			"connect, listen, sim, ports, help)",
 			argv[1]);
 	command = tool_command_find(argv[1]);
 	return command ? command->run(command, argv + 2) : TOOL_USAGE;

@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_PORT_OFFSET 8000 /* no privilege is needed there */
-
 /* What the library can do, see service.h. */
 #define ANSWERS_MAX    1000
 #define HEADER_MAX_MIN 512
@@ -163,7 +161,7 @@ static int add_default(struct serve *s, const struct soq_service *service, const
 	int rc;
 
 	snprintf(text, sizeof(text), "%s://%s:%u", scheme, host,
-		(unsigned)service->port + DEFAULT_PORT_OFFSET);
+		(unsigned)service->port + TOOL_PORT_OFFSET);
 	rc = listen_or_bind(s, service, text, dgram);
 	if (!rc)
 		return remember(s, service->name);

@@ -10,6 +10,9 @@
 
 enum { TOOL_DONE = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 
+/* Added to a standard port where no endpoint is given: no privilege is needed there. */
+#define TOOL_PORT_OFFSET 8000
+
 /* What tool_parse() returns when the subcommand is to go on; no exit status. */
 #define TOOL_GO_ON (-1)
 
@@ -45,7 +48,8 @@ struct tool_command {
 	int (*run)(const struct tool_command *self, char **args);
 };
 
-extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_sim, tool_help;
+extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_sim, tool_ports,
+	tool_help;
 
 /** The @index-th subcommand, or NULL past the last. */
 const struct tool_command *tool_command_at(size_t index);

@@ -22,6 +22,7 @@ import case_examples  # noqa: E402,F401
 import case_http  # noqa: E402,F401
 import case_java  # noqa: E402,F401
 import case_peers  # noqa: E402,F401
+import case_ports  # noqa: E402,F401
 import case_python  # noqa: E402,F401
 import case_serve  # noqa: E402,F401
 import case_sim  # noqa: E402,F401
