@@ -296,13 +296,16 @@ TEST(sim_sweep_check)
 
 static int decides_by_address(void *sim)
 {
-	for (int i = 0; i < 8; i++) {
-		void *block = malloc(48); /* nobody frees it */
+	void *blocks[8];
+	int rc = 0;
 
-		if (soq_sleep((uintptr_t)block & 64 ? SOQ_S : 2 * SOQ_S) < 0)
-			return -EIO;
+	for (int i = 0; i < 8; i++) {
+		blocks[i] = malloc(48);
+		rc |= soq_sleep((uintptr_t)blocks[i] & 64 ? SOQ_S : 2 * SOQ_S);
 	}
-	return 0;
+	for (int i = 0; i < 8; i++)
+		free(blocks[i]);
+	return rc;
 }
 
 static int decides_by_rubbish(void *sim)
