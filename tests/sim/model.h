@@ -211,7 +211,11 @@ static inline void un_pair(struct soq__sim_socket *ret[2], int type)
 
 static inline void close_now(struct soq__sim_socket *s)
 {
-	soq__sim_fd_close(sim, s->fd);
+	for (size_t at = 0; at < sim->fd_count; at++)
+		if (sim->fds[at].socket == s) {
+			soq__sim_fd_close(sim, SOQ__SIM_FD_BASE + (int)at);
+			return;
+		}
 }
 
 static inline int bind_now(struct soq__sim_socket *s, struct soq_addr addr)
