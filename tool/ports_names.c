@@ -125,11 +125,17 @@ size_t tool_port_by_name(const char *name, uint16_t ret[2])
 static void join(char list[TOOL_PORT_NAME_MAX], const char *name)
 {
 	char text[TOOL_PORT_NAME_MAX];
-	size_t n = strlen(list);
+	size_t n = strlen(list), len;
 
 	tool_port_printable(text, sizeof(text), name);
-	if (n + strlen(text) + 3 <= TOOL_PORT_NAME_MAX)
-		snprintf(list + n, TOOL_PORT_NAME_MAX - n, "%s%s", n ? ", " : "", text);
+	len = strlen(text);
+	if (n + len + 3 > TOOL_PORT_NAME_MAX)
+		return;
+	if (n > 0) {
+		memcpy(list + n, ", ", 2);
+		n += 2;
+	}
+	memcpy(list + n, text, len + 1);
 }
 
 bool tool_port_name(uint16_t port, int protocol, char ret[TOOL_PORT_NAME_MAX],
