@@ -209,13 +209,20 @@ static inline void un_pair(struct soq__sim_socket *ret[2], int type)
 	open_fd(ret[1]);
 }
 
+/* A descriptor of a socket: its first, where it has several. */
+static inline int fd_of(const struct soq__sim_socket *s)
+{
+	size_t at = 0;
+
+	while (at < sim->fd_count && sim->fds[at].socket != s)
+		at++;
+	CHECK(at < sim->fd_count);
+	return SOQ__SIM_FD_BASE + (int)at;
+}
+
 static inline void close_now(struct soq__sim_socket *s)
 {
-	for (size_t at = 0; at < sim->fd_count; at++)
-		if (sim->fds[at].socket == s) {
-			soq__sim_fd_close(sim, SOQ__SIM_FD_BASE + (int)at);
-			return;
-		}
+	soq__sim_fd_close(sim, fd_of(s));
 }
 
 static inline int bind_now(struct soq__sim_socket *s, struct soq_addr addr)
