@@ -109,13 +109,14 @@ static int64_t stream_connect(struct stream *s, const struct soq_addr *addr)
 	struct stream *l, *child;
 	int64_t rc;
 
+	/* What the caller is comes last, as in Linux. */
+	rc = find_listener(s, addr, &l);
+	if (rc < 0)
+		return rc;
 	if (s->listening)
 		return -EINVAL;
 	if (s->connected)
 		return -EISCONN;
-	rc = find_listener(s, addr, &l);
-	if (rc < 0)
-		return rc;
 	child = stream_of(soq__sim_unix_stream_new(s->u.base.host));
 	child->u.name = soq__sim_unix_name_ref(l->u.name);
 	child->u.peer = soq__sim_unix_self(s->u.base.host);
