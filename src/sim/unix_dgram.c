@@ -20,11 +20,13 @@
 
 struct dgram {
 	struct soq__sim_unix_socket u;
-	struct dgram *peer;	  /* where it sends to; NULL: it has to be told each time */
-	bool peer_ended;	  /* to be told once */
-	struct soq__list node;	  /* of the peer's list of senders */
-	struct soq__list senders; /* struct dgram that are connected to this one */
-	struct soq__list queue;	  /* struct message, received */
+	struct dgram *peer; /* where it sends to; NULL: it has to be told each time */
+	/* Its peer has ended, which a send is to tell once: until then nobody else is heard. */
+	bool peer_ended;
+	struct soq__sim_unix_name *ended_name; /* that one's; NULL: it had none */
+	struct soq__list node;		       /* of the peer's list of senders */
+	struct soq__list senders;	       /* struct dgram that are connected to this one */
+	struct soq__list queue;		       /* struct message, received */
 	unsigned queue_count;
 	size_t queued_bytes;
 	struct soq__list sent;	  /* struct message that are still in queues */
@@ -211,6 +213,8 @@ static void set_peer(struct dgram *d, struct dgram *peer)
 	soq__list_remove(&d->node);
 	d->peer = peer;
 	d->peer_ended = false;
+	soq__sim_unix_name_unref(d->ended_name);
+	d->ended_name = NULL;
 	if (peer)
 		soq__list_append(&peer->senders, &d->node);
 }
@@ -224,7 +228,7 @@ void soq__sim_unix_dgram_join(struct soq__sim_socket *a, struct soq__sim_socket 
 /* A socket that is connected hears nobody else. */
 static bool may_send(const struct dgram *from, const struct dgram *to)
 {
-	return !to->peer || to->peer == from;
+	return to->peer ? to->peer == from : !to->peer_ended;
 }
 
 static int find(const struct dgram *d, const void *addr, socklen_t len, struct dgram **ret)
@@ -248,20 +252,23 @@ static int find(const struct dgram *d, const void *addr, socklen_t len, struct d
 	return 0;
 }
 
-/* What the former peer had sent is lost, and it learns so if it was connected to us. */
+/* What the former peer had sent is lost, and it learns so if it was connected to us.
+ * @former  NULL: it has ended */
 static void part(struct dgram *d, struct dgram *former)
 {
 	if (soq__list_empty(&d->queue))
 		return;
-	if (former->peer == d)
+	if (former && former->peer == d)
 		former->u.error = ECONNRESET;
-	changed(former, SOQ__SIM_IN | SOQ__SIM_OUT);
+	if (former)
+		changed(former, SOQ__SIM_IN | SOQ__SIM_OUT);
 	purge(d, false);
 }
 
 static int64_t dgram_connect(struct dgram *d, const struct soq_addr *addr)
 {
 	struct dgram *former = d->peer, *peer = NULL;
+	bool had_ended = d->peer_ended;
 
 	if (addr->len < sizeof(sa_family_t))
 		return -EINVAL;
@@ -274,7 +281,7 @@ static int64_t dgram_connect(struct dgram *d, const struct soq_addr *addr)
 			return -EPERM;
 	}
 	set_peer(d, peer);
-	if (former && former != peer)
+	if (had_ended || (former && former != peer))
 		part(d, former);
 	changed(d, SOQ__SIM_IN | SOQ__SIM_OUT);
 	/* Who may send to it, and how much, has changed. */
@@ -294,7 +301,9 @@ static int64_t receiver_of(struct dgram *d, const struct msghdr *msg, struct dgr
 	if (has_name(msg))
 		return find(d, msg->msg_name, msg->msg_namelen, ret);
 	if (d->peer_ended) {
-		d->peer_ended = false;
+		set_peer(d, NULL);
+		part(d, NULL);
+		wake_senders(d);
 		return -ECONNREFUSED;
 	}
 	*ret = d->peer;
@@ -470,9 +479,9 @@ static int dgram_peer_addr(const struct soq__sim_socket *base, struct soq_addr *
 {
 	const struct dgram *d = dgram_of(base);
 
-	if (!d->peer)
+	if (!d->peer && !d->peer_ended)
 		return -ENOTCONN;
-	soq__sim_unix_name_addr(ret, d->peer->u.name);
+	soq__sim_unix_name_addr(ret, d->peer ? d->peer->u.name : d->ended_name);
 	return 0;
 }
 
@@ -518,8 +527,8 @@ struct soq__sim_socket *soq__sim_unix_dgram_new(struct soq_sim_host *host)
 	return &d->u.base;
 }
 
-/* Whoever is connected to it learns at the next send that it has ended. */
-static void let_go_of_senders(struct dgram *d, bool abandoned)
+/* Whoever is connected to it learns at the next send that it has ended. @name  what it had */
+static void let_go_of_senders(struct dgram *d, struct soq__sim_unix_name *name, bool abandoned)
 {
 	struct soq__list *node;
 
@@ -528,6 +537,7 @@ static void let_go_of_senders(struct dgram *d, bool abandoned)
 
 		from->peer = NULL;
 		from->peer_ended = true;
+		from->ended_name = soq__sim_unix_name_ref(name);
 		if (!abandoned)
 			changed(from, SOQ__SIM_OUT);
 	}
@@ -553,10 +563,13 @@ static void let_go_of_waiters(struct dgram *d)
 
 static void dgram_end(struct dgram *d, bool abandoned)
 {
+	struct soq__sim_unix_name *name = soq__sim_unix_name_ref(d->u.name);
+
 	soq__sim_unix_unname(&d->u, abandoned);
 	set_peer(d, NULL);
 	let_go_of_sent(d);
-	let_go_of_senders(d, abandoned);
+	let_go_of_senders(d, name, abandoned);
+	soq__sim_unix_name_unref(name);
 	if (!abandoned)
 		wake_senders(d);
 	let_go_of_waiters(d);
