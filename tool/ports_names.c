@@ -122,20 +122,15 @@ size_t tool_port_by_name(const char *name, uint16_t ret[2])
 	return look_up_both(lower, ret);
 }
 
+/* Add a name to a list, if it has room for all of it. */
 static void join(char list[TOOL_PORT_NAME_MAX], const char *name)
 {
 	char text[TOOL_PORT_NAME_MAX];
-	size_t n = strlen(list), len;
+	size_t n = strlen(list), room = TOOL_PORT_NAME_MAX - n;
 
 	tool_port_printable(text, sizeof(text), name);
-	len = strlen(text);
-	if (n + len + 3 > TOOL_PORT_NAME_MAX)
-		return;
-	if (n > 0) {
-		memcpy(list + n, ", ", 2);
-		n += 2;
-	}
-	memcpy(list + n, text, len + 1);
+	if ((size_t)snprintf(list + n, room, "%s%s", n ? ", " : "", text) >= room)
+		list[n] = '\0';
 }
 
 bool tool_port_name(uint16_t port, int protocol, char ret[TOOL_PORT_NAME_MAX],

@@ -6,10 +6,11 @@ import os
 import pwd
 import re
 import socket
+import subprocess
 import sys
 
 from kit import (Build, Child, Failure, Skip, case, check, check_eq, check_in, has_ipv6, listen,
-                 run, serve, tool)
+                 memory_is_watched, run, serve, tool)
 
 WIDTH = 100
 SETTINGS = "/proc/sys/net/ipv4/"
@@ -34,7 +35,7 @@ def lines_of(out, *what):
 
 
 def table(lines):
-    """The rows of a table of listeners, as dictionaries; ADDRESSES is a set."""
+    """The rows of a table of listeners, as dictionaries; ADDRESSES is a list."""
     heading = next((i for i, line in enumerate(lines) if " ADDRESSES " in line), None)
     if heading is None:
         return []
@@ -48,11 +49,11 @@ def table(lines):
             break
         cells = {name: line[start:end].strip()
                  for name, start, end in zip(names, starts, [*starts[1:], None])}
-        addresses = set(cells["ADDRESSES"].split(", "))
+        addresses = cells["ADDRESSES"].split(", ")
         if cells["OVER"]:
             rows.append({**cells, "ADDRESSES": addresses})
         else:
-            rows[-1]["ADDRESSES"] |= addresses
+            rows[-1]["ADDRESSES"] += addresses
     return rows
 
 
@@ -113,6 +114,11 @@ def apart(script, *namespaces):
     if not out.startswith(b"begun\n"):
         raise Skip(f"unshare {' '.join(namespaces)}: {err.decode(errors='replace').strip()}")
     return out[len(b"begun\n"):], err
+
+
+def need_no_proc():
+    if not memory_is_watched():
+        raise Skip("a sanitizer needs /proc itself")
 
 
 # The standard ports, and the ranges.
@@ -277,7 +283,7 @@ def ports_listening_streams():
         with bound(host=host) as (s, port):
             row = row_of(port, "tcp")
             check_eq((row["ADDRESSES"], row["USER"], row["PID"], row["PROCESS"]),
-                     ({host}, me(), str(os.getpid()), my_name()), host)
+                     ([host], me(), str(os.getpid()), my_name()), host)
             check_eq(mine(port, "udp"), [], "over udp")
             with socket.socket(s.family) as client:  # nor are connections what listens
                 client.connect(("127.0.0.1" if s.family == socket.AF_INET else "::1", port))
@@ -290,13 +296,26 @@ def ports_listening_streams():
 def ports_listening_datagrams():
     with bound(socket.SOCK_DGRAM) as (s, port):
         row = row_of(port, "udp")
-        check_eq((row["ADDRESSES"], row["PID"]), ({"127.0.0.1"}, str(os.getpid())))
+        check_eq((row["ADDRESSES"], row["PID"]), (["127.0.0.1"], str(os.getpid())))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.connect(("127.0.0.1", port))
             check_eq(mine(client.getsockname()[1], "udp"), [], "a client")
     if has_ipv6():
         with bound(socket.SOCK_DGRAM, "::1") as (s, port):
-            check_eq(row_of(port, "udp")["ADDRESSES"], {"::1"})
+            check_eq(row_of(port, "udp")["ADDRESSES"], ["::1"])
+
+
+@case()
+def ports_listening_over_both():
+    """TCP and UDP have their ports apart."""
+    with bound(socket.SOCK_DGRAM) as (_, port):
+        try:
+            with bound(port=port):
+                check_eq([row["OVER"] for row in table(ports("-l"))
+                          if (row["PORT"], row["PID"]) == (str(port), str(os.getpid()))],
+                         ["tcp", "udp"])
+        except OSError as error:
+            raise Skip("somebody else has this port over TCP") from error
 
 
 @case()
@@ -304,10 +323,10 @@ def ports_listening_on_many_addresses():
     """One line, or as many as the addresses need; the same socket twice is told once."""
     with contextlib.ExitStack() as stack:
         _, port = stack.enter_context(bound())
-        hosts = {f"127.0.0.{i}" for i in range(2, 60)}
-        for host in hosts:
+        hosts = [f"127.0.0.{i}" for i in range(1, 60)]
+        for host in hosts[1:]:
             stack.enter_context(bound(host=host, port=port))
-        check_eq(row_of(port, "tcp")["ADDRESSES"], hosts | {"127.0.0.1"})
+        check_eq(row_of(port, "tcp")["ADDRESSES"], hosts)
     with contextlib.ExitStack() as stack:
         port = 0
         for _ in range(4):
@@ -316,7 +335,7 @@ def ports_listening_on_many_addresses():
             s.bind(("127.0.0.1", port))
             s.listen()
             port = s.getsockname()[1]
-        check_eq(row_of(port, "tcp")["ADDRESSES"], {"127.0.0.1"})
+        check_eq(row_of(port, "tcp")["ADDRESSES"], ["127.0.0.1"])
 
 
 @case()
@@ -343,7 +362,7 @@ def ports_listening_of_our_own():
             host, _, port = address.rpartition(":")
             there = [row for row in rows if (row["PORT"], row["OVER"]) == (port, scheme)]
             check_eq([(row["PID"], row["PROCESS"], row["ADDRESSES"]) for row in there],
-                     [(str(server.pid), "soquete", {host})], endpoint)
+                     [(str(server.pid), "soquete", [host])], endpoint)
 
 
 @case()
@@ -369,20 +388,36 @@ def ports_shared_by_processes():
                 check(re.fullmatch(r"\S+ and 2 more", row["PROCESS"]), row)
 
 
+def calls_itself(name, addresses):
+    """A program that listens on the same port of some addresses; it prints the port."""
+    code = ("import ctypes, socket, sys\n"
+            f"ctypes.CDLL(None).prctl(15, {name!r})\n"
+            "port = 0\n"
+            "sockets = []\n"
+            f"for i in range({addresses}):\n"
+            "    sockets.append(socket.create_server((f'127.0.0.{i + 1}', port)))\n"
+            "    port = sockets[0].getsockname()[1]\n"
+            "print(port, flush=True)\n"
+            "sys.stdin.read()\n")
+    return Child(sys.executable, "-c", code, stdin=subprocess.PIPE)
+
+
 @case()
 def ports_process_names_are_printable():
     """A process may call itself what it likes: nothing of it reaches the terminal as a control,
     and no line can be forged."""
-    code = ("import ctypes, socket, sys\n"
-            "s = socket.create_server(('127.0.0.1', 0))\n"
-            "ctypes.CDLL(None).prctl(15, b'a\\x1b[2J\\n 80 \\xff\"')\n"
-            "print(s.getsockname()[1], flush=True)\n"
-            "sys.stdin.read()\n")
-    with Child(sys.executable, "-c", code, stdin=-1) as child:
-        port = int(child.wait_line(""))
-        row = row_of(port, "tcp")
-        check_eq((row["PID"], row["PROCESS"]),
-                 (str(child.pid), r"a\x1B[2J\x0A 80 \xFF\x22"))
+    with calls_itself(b'a\x1b[2J\n 80 \xff"', 1) as child:
+        row = row_of(child.wait_line(""), "tcp")
+        check_eq((row["PID"], row["PROCESS"]), (str(child.pid), r"a\x1B[2J\x0A 80 \xFF\x22"))
+
+
+@case()
+def ports_process_names_fit():
+    """A name that is too long for a line is cut, so that one sees it."""
+    with calls_itself(b"\x1b" * 15, 4) as child:
+        row = row_of(child.wait_line(""), "tcp")
+        check(re.fullmatch(r"(\\x1B){2,14}[\\x1B]*\.\.\.", row["PROCESS"]), row)
+        check_eq(max(len(line) for line in ports("--listening")), WIDTH)
 
 
 # As somebody else, and where little can be seen.
@@ -431,6 +466,7 @@ def ports_in_an_empty_network():
 @case(needs=("unshare:util-linux",))
 def ports_without_proc():
     """All else is told, and one line says what could not be."""
+    need_no_proc()
     out, err = apart('mount -t tmpfs none /proc && echo begun && for a in "" 80 -l; do '
                      '"$0" ports $a; echo status $?; done', "-m")
     check_eq(re.findall(rb"status (\d)\n", out), [b"1"] * 3, out)
@@ -448,6 +484,7 @@ def ports_without_proc():
 @case(needs=("unshare:util-linux", "setpriv:util-linux"))
 def ports_without_permission():
     """Where somebody has forbidden it: a list that only root may read."""
+    need_no_proc()
     need_root()
     out, err = apart(f"{FAKE_PROC} && chmod 0 udp && echo begun && "
                      "exec setpriv --reuid=65534 --regid=65534 --clear-groups "
@@ -460,11 +497,12 @@ def ports_without_permission():
 @case(needs=("unshare:util-linux",))
 def ports_without_ipv6():
     """A kernel without it has no lists for it. The lists here are written by hand."""
+    need_no_proc()
     word = "%08X" % int.from_bytes(bytes([10, 0, 0, 1]), sys.byteorder)
     line = f"0: {word}:0050 00000000:0000 0A 0:0 0:0 0 4000000000 0 4711 1 0 100"
     out, err = apart(f"{FAKE_PROC} && echo '{line}' >tcp && echo begun && "
                      '"$0" ports --listening', "-m")
     check_eq(err, b"")
     check_eq(table(lines_of(out)),
-             [{"PORT": "80", "SERVICE": "http", "OVER": "tcp", "ADDRESSES": {"10.0.0.1"},
+             [{"PORT": "80", "SERVICE": "http", "OVER": "tcp", "ADDRESSES": ["10.0.0.1"],
                "USER": "4000000000", "PID": "-", "PROCESS": "-"}])
