@@ -23,6 +23,7 @@ enum { DRAINED = 1 }; /* socket: the last receive left nothing behind */
 enum {
 	READY_WANTED = 1, /* operation: waits for readiness, to be tried again */
 	CANCELLED = 2,	  /* operation: no further attempt */
+	FOUND = 4,	  /* operation: it has its result, and its poll is being ended */
 };
 
 #define CANCEL_TAG 1
@@ -214,6 +215,24 @@ static void prepare_readiness(struct engine *e, struct soq__op *op)
 	op->refs++;
 }
 
+/* The kernel tells of POLLRDHUP, unasked, as long as the peer has ended its sending: who asked
+ * for POLLOUT would be told so again and again. A poll for many events tells of each change
+ * once, and goes on until it is cancelled. It came with Linux 5.13; before 6.0 it is asked
+ * again all the same. */
+static void prepare_changes(struct engine *e, struct soq__op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!e->poll_first) {
+		prepare(e, op);
+		return;
+	}
+	sqe = next_sqe(e);
+	io_uring_prep_poll_multishot(sqe, op->socket->fd, (unsigned)op->events);
+	io_uring_sqe_set_data(sqe, op);
+	op->refs++;
+}
+
 /* What a result has taught about the socket. @flags  of its completion */
 static void learn(struct soq__op *op, unsigned flags)
 {
@@ -289,13 +308,19 @@ static bool submit(struct soq__engine *base, struct soq__op *op)
 	return false;
 }
 
-static void cancel(struct soq__engine *base, struct soq__op *op)
+/* Cancel what the kernel has of an operation. */
+static void prepare_cancel(struct engine *e, struct soq__op *op)
 {
-	struct io_uring_sqe *sqe = next_sqe(engine_of(base));
+	struct io_uring_sqe *sqe = next_sqe(e);
 
 	io_uring_prep_cancel64(sqe, (uintptr_t)op, 0);
 	io_uring_sqe_set_data64(sqe, (uintptr_t)op | CANCEL_TAG);
 	op->refs++;
+}
+
+static void cancel(struct soq__engine *base, struct soq__op *op)
+{
+	prepare_cancel(engine_of(base), op);
 	op->state |= CANCELLED;
 }
 
@@ -303,15 +328,7 @@ static void cancel(struct soq__engine *base, struct soq__op *op)
 
 static bool waits_on_eagain(const struct soq__op *op)
 {
-	return !(op->flags & MSG_DONTWAIT) && op->code != SOQ__OP_CONNECT &&
-		op->code != SOQ__OP_POLL;
-}
-
-/* The kernel tells of POLLRDHUP, too, unasked. @return the events that were asked for, those
- * that poll(2) always tells of, or an error */
-static int events_of(const struct soq__op *op, int result)
-{
-	return result > 0 ? result & (op->events | POLLERR | POLLHUP | POLLNVAL) : result;
+	return !(op->flags & MSG_DONTWAIT) && op->code != SOQ__OP_CONNECT;
 }
 
 /* @return true when the operation goes on */
@@ -323,10 +340,6 @@ static bool goes_on(struct engine *e, struct soq__op *op, int result)
 	op->state &= (uint8_t)~READY_WANTED;
 	/* An operation that a signal interrupted in a kernel worker was cancelled. */
 	op->result = result == -EINTR ? -ECANCELED : result;
-	if (op->code == SOQ__OP_POLL) {
-		op->result = events_of(op, (int)op->result);
-		was_ready = op->result == 0;
-	}
 	if (!was_ready && !would_wait)
 		return false;
 	if (op->state & CANCELLED) { /* nothing was consumed */
@@ -340,21 +353,45 @@ static bool goes_on(struct engine *e, struct soq__op *op, int result)
 	return true;
 }
 
+/* Of a poll. @more  it will tell of further events. @return true when it goes on */
+static bool poll_goes_on(struct engine *e, struct soq__op *op, int result, bool more)
+{
+	if (op->state & FOUND)
+		return false;
+	/* What was asked for, and what poll(2) always tells of. */
+	if (result > 0)
+		result &= op->events | POLLERR | POLLHUP | POLLNVAL;
+	if (result == 0 && more)
+		return true;
+	if (result == 0 && !(op->state & CANCELLED)) {
+		prepare_changes(e, op);
+		return true;
+	}
+	op->result = result ? result : -ECANCELED;
+	if (more) {
+		op->state |= FOUND;
+		prepare_cancel(e, op);
+	}
+	return false;
+}
+
 static void on_completion(struct engine *e, const struct io_uring_cqe *cqe)
 {
 	uintptr_t data = (uintptr_t)cqe->user_data;
 	struct soq__op *op = (struct soq__op *)(data & ~(uintptr_t)CANCEL_TAG);
+	bool more = cqe->flags & IORING_CQE_F_MORE;
 
-	op->refs--;
+	op->refs -= !more;
 	if (!(data & CANCEL_TAG)) {
-		if (goes_on(e, op, cqe->res))
+		if (op->code == SOQ__OP_POLL ? poll_goes_on(e, op, cqe->res, more)
+					     : goes_on(e, op, cqe->res))
 			return;
 		learn(op, cqe->flags);
 	} else if (cqe->res == -ENOENT && op->refs > 0) {
 		/* The kernel was just moving it: a connect to a full Unix socket goes from the
 		 * first attempt to a worker by way of task work, and is nowhere meanwhile. Not
 		 * asked again, the worker would wait for ever (seen on Linux 6.18). */
-		cancel(&e->base, op);
+		prepare_cancel(e, op);
 		return;
 	}
 	if (op->refs == 0)
