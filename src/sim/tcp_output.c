@@ -73,9 +73,11 @@ void soq__sim_tcp_send_ack(struct soq__sim_conn *c)
 	transmit(c, new_segment(c, soq__sim_snd_max(c), SOQ__SIM_ACK, 0));
 }
 
+/* The peer answers it and does not look at it: it has acknowledged nothing, and promised
+ * nothing. */
 void soq__sim_tcp_send_probe(struct soq__sim_conn *c)
 {
-	transmit(c, new_segment(c, c->snd_una - 1, SOQ__SIM_ACK, 0));
+	soq__sim_send(new_segment(c, c->snd_una - 1, SOQ__SIM_ACK, 0));
 }
 
 void soq__sim_tcp_send_reset(struct soq__sim_conn *c)

@@ -1,0 +1,66 @@
+/* tcp_regression.c - what simulated TCP has once done wrong. */
+#include "sim/model.h"
+
+#define NEAR pair[0] /* the client's end, on host a */
+#define FAR  pair[1]
+
+static struct soq__sim_socket *pair[2];
+static char bytes[1 << 18];
+
+/* Send until both buffers are full, and nothing goes on any more. */
+static void fill(struct soq__sim_socket *s)
+{
+	do {
+		while (send_now(s, bytes, sizeof(bytes)) > 0)
+			;
+	} while (soq__sim_step(sim, sim->now_ns + 150 * SOQ_MS));
+}
+
+/* ---- probes of a closed window, whose receiver looks at nothing in them ---- */
+
+/* They tell of no window: who reads tells of it, even if a probe has gone before. */
+TEST(sim_tcp_probe_promises_nothing)
+{
+	const struct soq__sim_conn *near, *far;
+
+	world_open(1, NULL);
+	tcp_pair(pair, 80);
+	near = soq__sim_conn_of(NEAR);
+	far = soq__sim_conn_of(FAR);
+	fill(NEAR);
+	fill(FAR);
+	pass(600 * SOQ_S);
+	/* The window opens when the one has just asked for it, and before the other does. */
+	pass(near->flow->retransmit_ns - sim->now_ns + 10 * SOQ_MS);
+	CHECK_OK(set_int(FAR, SOL_SOCKET, SO_RCVBUF, 200000));
+	CHECK(far->flow->retransmit_ns < near->flow->retransmit_ns);
+	pass(far->flow->retransmit_ns - sim->now_ns + 10 * SOQ_MS);
+	CHECK_EQ(recv_len(FAR), 128 * 1024);
+	pass(5 * SOQ_MS);
+	CHECK(recv_len(FAR) > 0);
+	world_close();
+}
+
+/* Nor do they acknowledge anything: what had to be acknowledged still has to be. */
+TEST(sim_tcp_probe_acknowledges_nothing)
+{
+	const struct soq__sim_conn *near, *far;
+	int64_t probe_ns;
+
+	world_open(1, NULL);
+	tcp_pair(pair, 80);
+	near = soq__sim_conn_of(NEAR);
+	far = soq__sim_conn_of(FAR);
+	fill(FAR);
+	pass(10 * SOQ_S);
+	probe_ns = far->flow->retransmit_ns;
+	/* It comes 20 ms before a probe leaves; its acknowledgment is due 20 ms after. */
+	pass(probe_ns - sim->now_ns - 21 * SOQ_MS);
+	CHECK_EQ(send_now(NEAR, "hello", 5), 5);
+	pass(30 * SOQ_MS);
+	CHECK(far->flow->retransmit_ns > probe_ns);
+	CHECK(near->snd_una != near->snd_nxt);
+	pass(12 * SOQ_MS);
+	CHECK_EQ(near->snd_una, near->snd_nxt);
+	world_close();
+}
