@@ -60,7 +60,6 @@ void soq__sim_tcp_stop_listening(struct soq__sim_conn *c, bool reset)
 	free(l);
 	c->listen = NULL;
 	c->state = TCP_CLOSE;
-	c->shut_rd = true;
 	c->bound->listening = false;
 }
 

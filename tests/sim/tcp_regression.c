@@ -64,3 +64,21 @@ TEST(sim_tcp_probe_acknowledges_nothing)
 	CHECK_EQ(near->snd_una, near->snd_nxt);
 	world_close();
 }
+
+/* ---- listeners that are shut down ---- */
+
+/* They are like new sockets: there is no end to be read. */
+TEST(sim_tcp_shut_listener_has_no_end)
+{
+	struct soq__sim_socket *l;
+	struct call poll;
+
+	world_open(1, NULL);
+	l = listener(host_b, 80, 0);
+	call_poll(&poll, l, POLLIN);
+	CHECK_EQ(shutdown_now(l, SHUT_RD), 0);
+	CHECK_EQ(call_result(&poll), POLLHUP);
+	CHECK_EQ(events_of(l), POLLOUT | POLLHUP);
+	CHECK_EQ(recv_len(l), -ENOTCONN);
+	world_close();
+}
