@@ -15,6 +15,7 @@ struct soq__sim_packet *soq__sim_packet_new(struct soq_sim_host *from, uint8_t p
 	*p = (struct soq__sim_packet){ 0 };
 	soq__timer_init(&p->arrival.timer);
 	p->from = from;
+	p->lives = from->lives;
 	p->src = *src;
 	p->dst = *dst;
 	p->protocol = protocol;

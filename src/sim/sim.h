@@ -325,6 +325,7 @@ struct soq__sim_packet {
 	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP, or IPPROTO_ICMP: see icmp_error */
 	uint8_t marks;
 	uint8_t hops;
+	unsigned lives; /* the sender's so far: what goes to itself does not outlive it */
 	/* TCP; sequence numbers are what is on the wire, modulo 2^32 */
 	uint8_t flags;
 	uint32_t seq, ack;

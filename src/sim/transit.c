@@ -76,6 +76,11 @@ static void input_error(struct soq_sim_host *host, struct soq__sim_packet *p)
 	soq__sim_packet_free(p);
 }
 
+static bool is_lost_in_a_crash(const struct soq__sim_packet *p)
+{
+	return !p->to->up || (p->from == p->to && p->lives != p->to->lives);
+}
+
 static void arrive(struct soq_sim *sim, struct soq__sim_event *event)
 {
 	struct soq__sim_packet *p = soq__container_of(event, struct soq__sim_packet, arrival);
@@ -83,7 +88,7 @@ static void arrive(struct soq_sim *sim, struct soq__sim_event *event)
 
 	soq__sim_link_of(p->from, to)->on_wire_bytes -= soq__sim_packet_bytes(p);
 	soq__sim_digest(sim, fingerprint(p));
-	if (soq__unlikely(!to->up)) {
+	if (soq__unlikely(is_lost_in_a_crash(p))) {
 		soq__sim_see_packet(sim, p, SOQ__SIM_HOST_DOWN, sim->now_ns);
 		soq__sim_packet_free(p);
 	} else if (p->protocol == IPPROTO_TCP) {

@@ -581,3 +581,42 @@ TEST(sim_program_paused_for_ever)
 	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
 	end();
 }
+
+/* ---- what a crash takes ---- */
+
+/* Sends a datagram to itself, and in its second life waits for it. */
+static int remember(void *arg)
+{
+	struct soq_dgram *d;
+	char byte;
+
+	CHECK_OK(soq_dgram_open(&d, "udp://127.0.0.1:9"));
+	if (world.ended++ == 0) {
+		struct soq_addr self;
+
+		CHECK_OK(soq_dgram_addr(d, &self));
+		CHECK_EQ(soq_sendto(d, arg, 1, &self), 1);
+	}
+	soq_dgram_set_recv_timeout(d, 2 * SOQ_S);
+	CHECK_ERR(soq_recvfrom(d, &byte, 1, NULL), -ETIMEDOUT);
+	soq_dgram_close(d);
+	return 0;
+}
+
+/* What a host sends to itself is within it, and gone with it. */
+TEST(sim_program_forgets_what_it_sent_itself)
+{
+	static const struct soq_sim_fault crash = {
+		.kind = SOQ_SIM_CRASH, .a = "a", .at_ns = SOQ_S / 2, .duration_ns = SOQ_S / 4
+	};
+	struct soq_sim_link slow = { .latency_ns = SOQ_S };
+
+	begin();
+	world.ended = 0;
+	CHECK_OK(soq_sim_link(world.a, world.a, &slow));
+	CHECK_OK(soq_sim_add_fault(world.sim, &crash));
+	CHECK_OK(soq_sim_spawn(world.a, remember, (void *)"x"));
+	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	CHECK_EQ(world.ended, 2);
+	end();
+}
