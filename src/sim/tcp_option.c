@@ -109,8 +109,9 @@ static int set_tcp(struct soq__sim_conn *c, int option, int value)
 	switch (option) {
 	case TCP_NODELAY:
 		c->nodelay = value != 0;
+		/* tcp(7): it flushes what waits, a cork or not. */
 		if (value)
-			release(c, !c->cork);
+			release(c, true);
 		return 0;
 	case TCP_CORK:
 		c->cork = value != 0;

@@ -134,6 +134,8 @@ TEST(sim_tcp_partition_healed)
 	pass(60 * SOQ_S);
 	CHECK(!soq__sim_conn_of(NEAR)->flow);
 	CHECK_EQ(state_of(NEAR), TCP_ESTABLISHED);
+	/* Nobody knows which of the segments was acknowledged: Karn's algorithm. */
+	CHECK_EQ(soq__sim_conn_of(NEAR)->srtt_us, 2000);
 	world_close();
 }
 
@@ -421,6 +423,26 @@ TEST(sim_tcp_delayed_acknowledgment)
 	}
 }
 
+/* What fills a gap is acknowledged at once, however little it is: the sender waits for that. */
+TEST(sim_tcp_gap_filled)
+{
+	const struct soq__sim_conn *c;
+	int64_t from_ns;
+
+	open_pair();
+	c = soq__sim_conn_of(NEAR);
+	CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_NODELAY, 1));
+	CHECK_OK(soq_sim_partition_one(host_a, host_b));
+	from_ns = sim->now_ns;
+	CHECK_EQ(send_now(NEAR, "a", 1), 1);
+	CHECK_OK(soq_sim_heal(host_a, host_b));
+	CHECK_EQ(send_now(NEAR, "b", 1), 1);
+	while (c->snd_una != soq__sim_snd_max(c) && soq__sim_step(sim, SOQ_NEVER))
+		;
+	CHECK_EQ(sim->now_ns - from_ns, RTO_NS + 2 * SOQ_MS);
+	world_close();
+}
+
 /* What holds a small segment back, and for how long; the peer hears of it a millisecond later.
  * The first byte goes at once, but for a cork. */
 TEST(sim_tcp_small_segments)
@@ -471,6 +493,14 @@ TEST(sim_tcp_uncorked)
 	CHECK_EQ(recv_len(FAR), 1460);
 	CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_CORK, 0));
 	pass(42 * SOQ_MS); /* Nagle's algorithm still waits for the acknowledgment */
+	CHECK_EQ(recv_len(FAR), 1);
+	/* TCP_NODELAY flushes, although the cork stays on. */
+	pass(SOQ_S);
+	CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_CORK, 1));
+	CHECK_EQ(send_now(NEAR, "a", 1), 1);
+	CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_NODELAY, 1));
+	CHECK_EQ(send_now(NEAR, "b", 1), 1);
+	pass(SOQ_MS);
 	CHECK_EQ(recv_len(FAR), 1);
 	world_close();
 }
