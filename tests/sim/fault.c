@@ -146,6 +146,7 @@ TEST(sim_fault_links_worsen)
 	add(SOQ_SIM_DELAY, "b", "a", 1, SOQ_NEVER, 1500);
 	add(SOQ_SIM_RATE, "a", "b", 1, 3, 2000);
 	add(SOQ_SIM_RATE, "a", "b", 2, 1, 1000);
+	add(SOQ_SIM_RATE, "a", "b", 2, 1, 3000);
 	until(1);
 	CHECK_EQ(ab->extra_loss_ppm, 500000);
 	CHECK_EQ(ba->extra_delay_ns, 1500);
@@ -173,6 +174,7 @@ TEST(sim_fault_spares_later_hosts)
 	world_open(1, NULL);
 	add(SOQ_SIM_PARTITION, "a", NULL, 1, 2, 0);
 	add(SOQ_SIM_LOSS, "a", NULL, 1, 2, 1000);
+	add(SOQ_SIM_RATE, "a", NULL, 1, 5, 1000);
 	until(1);
 	CHECK_OK(soq_sim_host_new(&host_c, sim, "c", NULL));
 	CHECK_EQ(blocked(host_a, host_c), 0);
@@ -180,6 +182,11 @@ TEST(sim_fault_spares_later_hosts)
 	CHECK_EQ(blocked(host_a, host_b), 0);
 	CHECK_EQ(blocked(host_a, host_c), 0);
 	CHECK_EQ(soq__sim_link_of(host_c, host_a)->extra_loss_ppm, 0);
+	/* The rate that still limits a's links is none for this one. */
+	add(SOQ_SIM_RATE, "c", "a", 4, 1, 5000);
+	until(4);
+	CHECK_EQ(soq__sim_link_of(host_a, host_b)->limit_bytes_s, 1000);
+	CHECK_EQ(soq__sim_link_of(host_a, host_c)->limit_bytes_s, 5000);
 	world_close();
 }
 

@@ -304,6 +304,22 @@ TEST(sim_codel_spares_bursts)
 	world_close();
 }
 
+/* Nor is one of no more than a packet's bytes behind the first, however long these wait. */
+TEST(sim_codel_spares_slow_links)
+{
+	open_link((struct soq_sim_link){ .rate_bytes_s = 1000, .codel = true });
+	put_many(500, 6); /* three leave at once */
+	for (int i = 0; i < 100; i++) {
+		pass(500 * SOQ_MS);
+		put(500);
+	}
+	pass(10 * SOQ_S);
+	CHECK_EQ(dropped_count, 0);
+	CHECK_EQ(left_count, 106);
+	CHECK(left[105].at_ns > 51 * SOQ_S); /* a second after it was sent */
+	world_close();
+}
+
 /* Offered a ninth more than the rate for ever, the queue grows without it, and is kept short
  * with it. */
 TEST(sim_codel_keeps_delay_low)

@@ -182,11 +182,12 @@ TEST(sim_link_changed_keeps_order)
 
 /* ---- how many ---- */
 
+/* A copy keeps the order as well as what it is one of. */
 TEST(sim_link_duplicate)
 {
 	uint32_t copies = 0;
 
-	open_wire(1, (struct soq_sim_link){ .duplicate_ppm = 200000 });
+	open_wire(1, (struct soq_sim_link){ .duplicate_ppm = 200000, .jitter_ns = SOQ_MS });
 	put_all(PACKETS, 10 * SOQ_US);
 	for (uint32_t i = 1; i < arrived; i++) {
 		uint32_t step = arrivals[i].place - arrivals[i - 1].place;

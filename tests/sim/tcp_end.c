@@ -107,11 +107,11 @@ TEST(sim_tcp_end_behind_a_gap)
 	 * what follows it has arrived. */
 	world_open(1, NULL);
 	tcp_pair(pair, 80);
-	CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_NODELAY, 1));
 	CHECK_OK(soq_sim_partition_one(host_a, host_b));
-	CHECK_EQ(send_now(NEAR, "a", 1), 1);
+	CHECK_EQ(send_now(NEAR, bytes, 1460), 1460);
 	CHECK_OK(soq_sim_heal(host_a, host_b));
-	CHECK_EQ(send_now(NEAR, "b", 1), 1);
+	/* The next of full size, which a retransmission does not bring along. */
+	CHECK_EQ(send_now(NEAR, bytes, 1460), 1460);
 	close_now(NEAR);
 	pass(SOQ_MS);
 	CHECK_EQ(state_of(FAR), TCP_ESTABLISHED);
@@ -119,7 +119,7 @@ TEST(sim_tcp_end_behind_a_gap)
 	CHECK_EQ(soq__sim_conn_of(FAR)->flow->held_count, 2);
 	pass(SOQ_S);
 	CHECK_EQ(state_of(FAR), TCP_CLOSE_WAIT);
-	CHECK_EQ(recv_len(FAR), 2);
+	CHECK_EQ(recv_len(FAR), 2920);
 	CHECK_EQ(recv_len(FAR), 0);
 	close_now(FAR);
 	check_over();
@@ -380,6 +380,30 @@ TEST(sim_tcp_reset_forged)
 		CHECK_EQ(recv_len(FAR), rows[i].ends ? -ECONNRESET : -EAGAIN);
 		world_close();
 	}
+}
+
+/* Whoever forges much gets few answers: one in half a second. */
+TEST(sim_tcp_answers_to_forgery)
+{
+	const struct soq__sim_conn *c;
+	unsigned before;
+
+	world_open(1, NULL);
+	tcp_pair(pair, 80);
+	pass(SOQ_S);
+	c = soq__sim_conn_of(FAR);
+	before = fates[SOQ__SIM_ARRIVES];
+	for (int i = 0; i < 100; i++) {
+		struct soq__sim_packet *p =
+			soq__sim_packet_new(host_a, IPPROTO_TCP, &c->remote, &c->local, 0);
+
+		p->flags = SOQ__SIM_SYN;
+		soq__sim_send(p);
+		pass(12 * SOQ_MS);
+	}
+	CHECK_EQ(fates[SOQ__SIM_ARRIVES] - before, 100 + 3);
+	CHECK_EQ(state_of(FAR), TCP_ESTABLISHED);
+	world_close();
 }
 
 /* ---- crashes ---- */

@@ -256,6 +256,11 @@ TEST(sim_group_ipv6)
 	pass_all();
 	CHECK_EQ(recv_len(s), 6);
 	CHECK_EQ(recv_len(s), -EAGAIN);
+	CHECK_EQ(inet_pton(AF_INET6, "ff01::7", &req.ipv6mr_multiaddr), 1);
+	CHECK_OK(s->proto->set_option(s, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &req, sizeof(req)));
+	CHECK_EQ(send_to(sender6, 7, at("ff01::7", PORT)), 7);
+	pass_all();
+	CHECK_EQ(recv_len(s), -EAGAIN);
 	world_close();
 }
 

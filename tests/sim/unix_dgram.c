@@ -256,6 +256,54 @@ TEST(sim_unixgram_end_wakes)
 	}
 }
 
+/* A sender that names its receiver each time waits for it, too. */
+TEST(sim_unixgram_waits_unconnected)
+{
+	struct soq_addr name = named("@to");
+	struct iovec iov = { bytes, 7 };
+	struct msghdr msg = {
+		.msg_name = &name.sa, .msg_namelen = name.len, .msg_iov = &iov, .msg_iovlen = 1
+	};
+	struct call send = { .op = { .code = SOQ__OP_SENDMSG, .msg = &msg } };
+	struct soq__sim_socket *to, *from;
+
+	world_open(1, NULL);
+	to = named_dgram("@to");
+	from = dgram();
+	for (int i = 0; i < PLACES; i++)
+		CHECK_EQ(send_to(to, 1, name), 1);
+	call_begin(&send, from);
+	CHECK_EQ(call_result(&send), -EINPROGRESS);
+	CHECK_EQ(recv_len(to), 1);
+	CHECK_EQ(call_result(&send), 7);
+	world_close();
+}
+
+/* One receive lets a send go on, which completes another receive, which gives the sender room
+ * again: the send that is at work is not begun anew by that. */
+TEST(sim_unixgram_chain)
+{
+	struct soq__sim_socket *a, *b, *from;
+	struct call send, recv[2];
+	char buf[2][8];
+
+	world_open(1, NULL);
+	a = named_dgram("@a");
+	b = named_dgram("@b");
+	from = connected_dgram("@a");
+	CHECK_EQ(send_to(from, 131072 - 32, named("@b")), 131072 - 32);
+	call_send(&send, from, "once", 4);
+	CHECK_EQ(call_result(&send), -EINPROGRESS);
+	for (int i = 0; i < 2; i++)
+		call_recv(&recv[i], a, buf[i], sizeof(buf[i]));
+	CHECK_EQ(recv_len(b), 131072 - 32);
+	CHECK_EQ(call_result(&send), 4);
+	CHECK_EQ(call_result(&recv[0]), 4);
+	CHECK_EQ(call_result(&recv[1]), -EINPROGRESS);
+	call_cancel(&recv[1]);
+	world_close();
+}
+
 /* Many wait for the same room: each place goes to one, in their order; none waits for ever. */
 TEST(sim_unixgram_many_wait)
 {
