@@ -154,8 +154,8 @@ struct soq__engine_type {
 	int (*open_pair)(struct soq__engine *e, int type, int ret_fds[2]);
 	/* Another descriptor of the same socket. */
 	int (*duplicate)(struct soq__engine *e, int fd);
-	/* Take a descriptor in: an accepted one, or one from outside (@foreign), which is made
-	 * close-on-exec. @return 0; -EBADF, -ENOTSOCK */
+	/* Take a descriptor in: an accepted one, or one from outside (@foreign).
+	 * @return 0; -EBADF, -ENOTSOCK */
 	int (*adopt)(struct soq__engine *e, struct soq__socket *ret, int fd, bool foreign);
 	/* Know nothing of a socket any more; its descriptor stays as it is. */
 	void (*forget)(struct soq__engine *e, struct soq__socket *s);

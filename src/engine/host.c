@@ -303,9 +303,7 @@ int soq__host_check_foreign(int fd)
 	int type;
 	socklen_t len = sizeof(type);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
-		return -errno;
-	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ? -errno : 0;
 }
 
 static int set_nonblocking(int fd, bool on)

@@ -3,6 +3,7 @@
 #include <soquete/error.h>
 #include "fiber/last_error.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,12 @@ int soq__open_inherited(struct soq__socket *ret, int fd, int type)
 
 	if (rc == 0)
 		rc = soq__type(w)->get_option(ret, SOL_SOCKET, SO_TYPE, &actual, &len);
-	return rc == 0 && actual != type ? -EPROTOTYPE : rc;
+	if (rc == 0 && actual != type)
+		rc = -EPROTOTYPE;
+	/* One that is refused stays as it was. A simulated one has no such flag. */
+	if (rc == 0 && !soq__type(w)->simulated && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		rc = -errno;
+	return rc;
 }
 
 /* What a listener or a bound datagram socket of the Internet is told before bind(2). */
