@@ -19,7 +19,8 @@
  * scheduler costs a microsecond or so. What cannot work in a simulated host (the process and
  * thread shapes, descriptors of the real kernel) is refused with a sentence that says so.
  *
- * A world belongs to the thread that made it. Probabilities are in parts per million.
+ * A world belongs to the thread that made it: no other thread, and no signal's handler, may set
+ * an event or stop a server in it. Probabilities are in parts per million.
  */
 #ifndef SOQUETE_SIM_H
 #define SOQUETE_SIM_H

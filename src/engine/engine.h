@@ -129,12 +129,12 @@ struct soq__engine_type {
 	 * wake, or once for several. May be called again, to no effect.
 	 * @return 0; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC */
 	int (*wake_open)(struct soq__engine *e, void (*heard)(void *arg), void *arg);
-	/* From any thread, once wake_open has returned 0. */
+	/* From any thread, once wake_open has returned 0; a simulated one from its own. */
 	void (*wake)(struct soq__engine *e);
 
 	/* A descriptor that a POLL operation can wait for, and that is readable from the first
-	 * set_latch on, for ever. set_latch may be called by any thread, and by a signal's
-	 * handler; a host engine does not look at @e then. */
+	 * set_latch on, for ever. A host engine's set_latch may be called by any thread, and by
+	 * a signal's handler, and does not look at @e. */
 	int (*open_latch)(struct soq__engine *e);
 	void (*set_latch)(struct soq__engine *e, int fd);
 	void (*close_latch)(struct soq__engine *e, int fd);
