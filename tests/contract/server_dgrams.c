@@ -138,7 +138,7 @@ CONTRACT_SHAPES(dgrams_cancelled)
 	soq_dgram_close(slow);
 }
 
-static int fail_or_echo(struct soq_dgram *d, const struct soq_packet *request, void *arg)
+static int sleep_or_echo(struct soq_dgram *d, const struct soq_packet *request, void *arg)
 {
 	if (request->len == 4)
 		return soq_sleep(SOQ_NEVER);
@@ -147,7 +147,7 @@ static int fail_or_echo(struct soq_dgram *d, const struct soq_packet *request, v
 
 CONTRACT_SHAPES(dgrams_request_time)
 {
-	struct plan plan = plan_of("udp://127.0.0.1:0", fail_or_echo);
+	struct plan plan = plan_of("udp://127.0.0.1:0", sleep_or_echo);
 	struct soq_dgram *d;
 	struct remote r;
 
