@@ -88,13 +88,14 @@ static int64_t udp_connect(struct soq__sim_udp_socket *s, const struct soq_addr 
 		dissolve(s);
 		return 0;
 	}
-	rc = soq__sim_udp_destination(s, addr, &to);
+	/* As in Linux, it has a port from then on, even where it cannot be connected. */
+	rc = soq__sim_udp_autobind(s);
+	if (rc == 0)
+		rc = soq__sim_udp_destination(s, addr, &to);
 	if (rc == 0 && soq__sim_addr_is_broadcast(&to) && !s->values[SOQ__SIM_UDP_BROADCAST])
 		rc = -EACCES;
 	if (rc == 0)
 		rc = soq__sim_udp_route(s, &to, &from, &interface);
-	if (rc == 0)
-		rc = soq__sim_udp_autobind(s);
 	if (rc < 0)
 		return rc;
 	if (soq__sim_addr_is_any(&s->bound.local))

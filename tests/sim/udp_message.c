@@ -193,6 +193,11 @@ TEST(sim_udp_no_destination)
 	CHECK_EQ(send_now(s, "x", 1), -EDESTADDRREQ);
 	CHECK(port_of(s) >= 32768);
 	CHECK_EQ(listen_now(s, 1), -EOPNOTSUPP);
+	/* So has one that could not be connected. */
+	s = udp(host_a, AF_INET);
+	CHECK_EQ(connect_now(s, at("::1", 9)), -EAFNOSUPPORT);
+	CHECK(port_of(s) >= 32768);
+	CHECK_EQ(bind_now(s, at("0.0.0.0", 9)), -EINVAL);
 	world_close();
 }
 
