@@ -313,7 +313,8 @@ static int64_t send_bytes(struct soq__sim_conn *c, struct soq__op *op)
 	n = (int64_t)soq__sim_shorten(&c->socket, SOQ__SIM_SHORT_WRITE, (size_t)n);
 	put(&soq__sim_conn_flow(c)->tx, msg, (size_t)n);
 	c->more = op->flags & MSG_MORE;
-	soq__sim_tcp_output(c, false);
+	/* Nobody can add to what fills the buffer: Linux, tcp_sendmsg_locked. */
+	soq__sim_tcp_output(c, c->flow->tx.count >= soq__sim_conn_sndbuf(c));
 	soq__sim_conn_settle(c);
 	return n;
 }

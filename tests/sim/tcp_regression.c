@@ -82,3 +82,30 @@ TEST(sim_tcp_shut_listener_has_no_end)
 	CHECK_EQ(recv_len(l), -ENOTCONN);
 	world_close();
 }
+
+/* ---- buffers smaller than a segment ---- */
+
+/* Once the buffer is full, waiting for more bytes is in vain: neither Nagle's algorithm nor
+ * TCP_CORK does. */
+TEST(sim_tcp_full_buffer_is_sent)
+{
+	const struct soq_sim_options opt = { .buffer_bytes = 1024,
+		.whole_reads = true,
+		.whole_writes = true,
+		.prompt_accepts = true };
+
+	for (int cork = 0; cork < 2; cork++) {
+		ROW("TCP_CORK %d", cork);
+		world_open(1, &opt);
+		tcp_pair(pair, 80);
+		CHECK_EQ(send_now(NEAR, bytes, 100), 100);
+		CHECK_OK(set_int(NEAR, IPPROTO_TCP, TCP_CORK, cork));
+		CHECK_EQ(send_now(NEAR, bytes, 500), 500);
+		pass(SOQ_MS);
+		CHECK_EQ(recv_flags(FAR, bytes, sizeof(bytes), MSG_PEEK), 100);
+		CHECK_EQ(send_now(NEAR, bytes, 500), 424);
+		pass(SOQ_MS);
+		CHECK_EQ(recv_flags(FAR, bytes, sizeof(bytes), MSG_PEEK), 1024);
+		world_close();
+	}
+}
