@@ -73,6 +73,7 @@ struct soq__sim_flow {
 	uint8_t probes;
 	bool is_timing;
 	bool is_recovering;
+	bool had_partial; /* since then: an acknowledgment has shown a further hole */
 };
 
 /* What few set. */

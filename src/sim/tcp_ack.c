@@ -2,7 +2,8 @@
  * path bears, and what was lost on it.
  *
  * Congestion control counts bytes. A loss is noticed by three duplicate acknowledgments; each
- * partial one after that shows the next hole, so that one round trip mends one loss.
+ * partial one after that shows the next hole, so that one round trip mends one loss; of many,
+ * the timeout of the first mends the others.
  *
  * Invariant: the peer's window never shrinks, since none of ours does: snd_edge only grows.
  * Source: RFC 9293 section 3.10.7.4; RFC 5681 (slow start, congestion avoidance); RFC 6582
@@ -84,6 +85,10 @@ static void recover(struct soq__sim_conn *c, uint32_t acked)
 		c->cwnd += c->mss;
 	c->cwnd = most(c->cwnd, c->mss);
 	soq__sim_tcp_resend(c);
+	/* Not again for the next ones: where much is lost, the timeout mends it sooner. */
+	if (!f->had_partial)
+		soq__sim_tcp_start_timer(c);
+	f->had_partial = true;
 }
 
 static void take_duplicate(struct soq__sim_conn *c)
@@ -101,6 +106,7 @@ static void take_duplicate(struct soq__sim_conn *c)
 	if (f->duplicates != 3 || soq__sim_before(c->snd_una, f->recover))
 		return;
 	f->is_recovering = true;
+	f->had_partial = false;
 	f->recover = f->snd_max;
 	c->ssthresh = most((f->snd_max - c->snd_una) / 2, 2u * c->mss);
 	c->cwnd = c->ssthresh + 3u * c->mss;
@@ -132,8 +138,9 @@ static void take_new(struct soq__sim_conn *c, uint32_t ack)
 		f->recover = ack;
 	if (soq__sim_before(f->small_end, ack))
 		f->small_end = ack;
-	f->retransmit_ns = SOQ_NEVER;
-	if (f->snd_max != ack)
+	if (f->snd_max == ack)
+		f->retransmit_ns = SOQ_NEVER;
+	else if (!f->is_recovering)
 		soq__sim_tcp_start_timer(c);
 }
 

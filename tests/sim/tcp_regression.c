@@ -109,3 +109,34 @@ TEST(sim_tcp_full_buffer_is_sent)
 		world_close();
 	}
 }
+
+/* ---- many losses at once ---- */
+
+/* Slow start overflows a queue, and every other segment of hundreds is lost: that costs a few
+ * timeouts, not a round trip each. */
+TEST(sim_tcp_mends_many_losses)
+{
+	struct soq_sim_options opt = { .whole_reads = true, .prompt_accepts = true };
+	size_t sent = 0, total = 8 << 20, received = 0;
+	int64_t begin_ns;
+
+	opt.buffer_bytes = 4 << 20;
+	opt.link = (struct soq_sim_link){
+		.latency_ns = 50 * SOQ_MS, .rate_bytes_s = 10000000, .queue_bytes = 256 * 1024
+	};
+	world_open(1, &opt);
+	tcp_pair(pair, 80);
+	begin_ns = sim->now_ns;
+	while (received < total) {
+		int64_t n = sent < total ? send_now(NEAR, bytes, sizeof(bytes)) : 0;
+
+		sent += n > 0 ? (size_t)n : 0;
+		CHECK(soq__sim_step(sim, SOQ_NEVER));
+		n = recv_len(FAR);
+		received += n > 0 ? (size_t)n : 0;
+	}
+	CHECK(fates[SOQ__SIM_QUEUE_FULL] > 200);
+	ROW("%lld ms", (long long)(sim->now_ns - begin_ns) / SOQ_MS);
+	CHECK(sim->now_ns - begin_ns < 12 * SOQ_S);
+	world_close();
+}
