@@ -44,12 +44,12 @@ WANTED, OF = 18, 20  # found within the limit
 # Where the tests of a folder are, the nearest first; then come all others, in this order.
 NEAREST = {
     "src/base": ["unit-", "contract-fiber"],
-    "src/engine": ["contract-engine", "contract-fiber", "contract-net"],
+    "src/engine": ["unit-", "contract-engine", "contract-fiber", "contract-net"],
     "src/fiber": ["unit-", "contract-fiber"],
     "src/net": ["contract-net"],
-    "src/server": ["contract-server"],
+    "src/server": ["contract-server", "sim-server", "contract-service", "sim-service"],
     "src/proto": ["unit-", "contract-service"],
-    "src/service": ["unit-", "contract-service"],
+    "src/service": ["unit-", "contract-service", "sim-service"],
     "src/sim": ["sim-", "contract-net", "contract-fiber"],
 }
 EVERYTHING = ["unit-", "contract-fiber", "contract-net", "sim-", "contract-server",
