@@ -118,6 +118,7 @@ TEST(sim_fault_healed_by_hand)
 	until(1);
 	CHECK_OK(soq_sim_heal(host_a, host_b));
 	CHECK_EQ(blocked(host_a, host_b), 0);
+	CHECK_EQ(blocked(host_b, host_a), 0);
 	CHECK_EQ(blocked(host_a, host_c), 1);
 	until(2);
 	CHECK_OK(soq_sim_partition(host_b, host_a));

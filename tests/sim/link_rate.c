@@ -304,6 +304,34 @@ TEST(sim_codel_spares_bursts)
 	world_close();
 }
 
+/* A packet at a time, in even intervals. */
+static void put_evenly(unsigned count, int64_t every_ns)
+{
+	for (unsigned i = 0; i < count; i++) {
+		put(1000);
+		pass(every_ns);
+	}
+}
+
+/* The interval begins anew when packets wait for less than the target, though some do. */
+TEST(sim_codel_begins_anew)
+{
+	open_link((struct soq_sim_link){ .rate_bytes_s = 1000000,
+		.burst_bytes = 1,
+		.queue_bytes = UINT64_MAX,
+		.codel = true });
+	put_many(1000, 8);
+	put_evenly(60, SOQ_MS); /* each waits for 8 ms */
+	pass(5 * SOQ_MS);
+	put_evenly(60, SOQ_MS); /* for 3 ms */
+	put_many(1000, 5);
+	put_evenly(60, SOQ_MS); /* for 8 ms again */
+	CHECK_EQ(dropped_count, 0);
+	put_evenly(60, SOQ_MS);
+	CHECK_EQ(dropped_count, 1);
+	world_close();
+}
+
 /* Nor is one of no more than a packet's bytes behind the first, however long these wait. */
 TEST(sim_codel_spares_slow_links)
 {

@@ -404,6 +404,69 @@ TEST(sim_tcp_accept_without_descriptors)
 	world_close();
 }
 
+/* ---- options ---- */
+
+/* Linux doubles the buffers that it is told, and keeps them between bounds. */
+TEST(sim_tcp_options)
+{
+	static const struct {
+		int level, option, value, rc, then;
+	} rows[] = {
+		{ SOL_SOCKET, SO_SNDBUF, 10000, 0, 20000 },
+		{ SOL_SOCKET, SO_SNDBUF, 0, 0, 4608 },
+		{ SOL_SOCKET, SO_SNDBUF, -1, 0, 425984 },
+		{ SOL_SOCKET, SO_RCVBUF, 10000, 0, 20000 },
+		{ SOL_SOCKET, SO_RCVBUF, 1, 0, 2304 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 7, 0, 1 },
+		{ SOL_SOCKET, SO_REUSEADDR, 7, 0, 1 },
+		{ SOL_SOCKET, SO_PRIORITY, 1, -ENOPROTOOPT, -ENOPROTOOPT },
+		{ IPPROTO_TCP, TCP_NODELAY, 7, 0, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 0, -EINVAL, 7200 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 32768, -EINVAL, 7200 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 32767, 0, 32767 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 0, -EINVAL, 75 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 128, -EINVAL, 9 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 127, 0, 127 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, -1, -EINVAL, 0 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 5000, 0, 5000 },
+		{ IPPROTO_TCP, TCP_MAXSEG, 100, -ENOPROTOOPT, 536 },
+		{ IPPROTO_IPV6, IPV6_V6ONLY, 1, -ENOPROTOOPT, -ENOPROTOOPT },
+		{ IPPROTO_UDP, 1, 1, -ENOPROTOOPT, -ENOPROTOOPT },
+	};
+
+	world_open(1, NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq__sim_socket *s = tcp(host_a, AF_INET);
+
+		ROW("row %zu: option %d of level %d is %d", i, rows[i].option, rows[i].level,
+			rows[i].value);
+		CHECK_EQ(set_int(s, rows[i].level, rows[i].option, rows[i].value), rows[i].rc);
+		CHECK_EQ(get_int(s, rows[i].level, rows[i].option), rows[i].then);
+	}
+	world_close();
+}
+
+/* What an accepted connection has from its listener. */
+TEST(sim_tcp_options_inherited)
+{
+	struct soq__sim_socket *l, *s;
+
+	world_open(1, NULL);
+	l = listener(host_b, 80, 0);
+	CHECK_OK(set_int(l, IPPROTO_TCP, TCP_NODELAY, 1));
+	CHECK_OK(set_int(l, IPPROTO_TCP, TCP_KEEPIDLE, 5));
+	CHECK_OK(set_int(l, SOL_SOCKET, SO_KEEPALIVE, 1));
+	CHECK_OK(set_int(l, SOL_SOCKET, SO_SNDBUF, 5000));
+	begin_client(0, 80);
+	pass(SOQ_S);
+	s = soq__sim_socket_of(sim, (int)CHECK_OK(accept_now(l)));
+	CHECK_EQ(get_int(s, IPPROTO_TCP, TCP_NODELAY), 1);
+	CHECK_EQ(get_int(s, IPPROTO_TCP, TCP_KEEPIDLE), 5);
+	CHECK_EQ(get_int(s, SOL_SOCKET, SO_KEEPALIVE), 1);
+	CHECK_EQ(send_now(s, (char[6000]){ 0 }, 6000), 5000);
+	world_close();
+}
+
 /* ---- ports ---- */
 
 /* A port that connect(2) chose can be another connection's, too, if that goes elsewhere. */

@@ -186,6 +186,53 @@ TEST(sim_tcp_soft_error)
 	world_close();
 }
 
+/* The first of many segments is lost. The first two acknowledgments that say nothing new let a
+ * new segment out each, the third lets the lost one out again: RFC 3042, RFC 5681. */
+TEST(sim_tcp_lost_segment_sent_again)
+{
+	const struct soq__sim_conn *c;
+
+	open_pair();
+	c = soq__sim_conn_of(NEAR);
+	/* Beyond what a SYN can say, the window is known after that. */
+	CHECK_EQ(send_now(NEAR, bytes, 1), 1);
+	pass(SOQ_S);
+	sent_count = 0;
+	CHECK_OK(soq_sim_partition_one(host_a, host_b));
+	CHECK_EQ(send_now(NEAR, bytes, 1460), 1460);
+	CHECK_OK(soq_sim_heal(host_a, host_b));
+	CHECK_EQ(send_now(NEAR, bytes, 20 * 1460), 20 * 1460);
+	CHECK_EQ(sent_count, SOQ__SIM_WINDOW_SEGMENTS);
+	pass(2 * SOQ_MS);
+	CHECK_EQ(sent[10].marks, 0);
+	CHECK_EQ(sent[11].marks, 0);
+	CHECK_EQ(sent[12].marks, SOQ__SIM_RETRANSMISSION);
+	CHECK_EQ(c->flow->duplicates, 9);
+	/* Half of the flight, three segments that have left, and those of the other six. */
+	CHECK_EQ(c->ssthresh, 6 * 1460);
+	CHECK_EQ(c->cwnd, (6 + 9) * 1460);
+	pass(2 * SOQ_MS);
+	CHECK(!c->flow->is_recovering || soq__sim_after(c->snd_una, c->flow->recover));
+	world_close();
+}
+
+/* After a timeout all counts as lost, and the window begins with a segment. */
+TEST(sim_tcp_timeout_begins_anew)
+{
+	open_pair();
+	pass(SOQ_S);
+	CHECK_OK(soq_sim_partition_one(host_a, host_b));
+	CHECK_EQ(send_now(NEAR, bytes, 10 * 1460), 10 * 1460);
+	CHECK_EQ(sent_count, 10);
+	CHECK_OK(soq_sim_heal(host_a, host_b));
+	pass(RTO_NS + SOQ_MS);
+	CHECK_EQ(sent_count, 11);
+	CHECK_EQ(soq__sim_conn_of(NEAR)->ssthresh, 5 * 1460);
+	pass(42 * SOQ_MS); /* a lone segment's acknowledgment is delayed */
+	CHECK_EQ(sent_count, 13);
+	world_close();
+}
+
 /* ---- closed windows ---- */
 
 /* A window that stays closed is probed, at distances that double up to two minutes, and for

@@ -264,6 +264,46 @@ TEST(sim_group_ipv6)
 	world_close();
 }
 
+/* RFC 3678's request, of either family. */
+TEST(sim_group_requests)
+{
+	static const struct {
+		int family, level;
+		const char *group;
+		uint32_t interface;
+		socklen_t len;
+		int rc;
+	} rows[] = {
+		{ AF_INET, IPPROTO_IP, GROUP, 2, sizeof(struct group_req), 0 },
+		{ AF_INET, IPPROTO_IP, GROUP, 9, sizeof(struct group_req), -ENODEV },
+		{ AF_INET, IPPROTO_IP, GROUP, 2, sizeof(struct group_req) - 1, -EINVAL },
+		{ AF_INET, IPPROTO_IP, "ff15::5", 2, sizeof(struct group_req), -EINVAL },
+		{ AF_INET, IPPROTO_IP, "10.0.0.2", 2, sizeof(struct group_req), -EINVAL },
+		{ AF_INET, IPPROTO_IPV6, GROUP, 2, sizeof(struct group_req), -ENOPROTOOPT },
+		{ AF_INET6, IPPROTO_IPV6, "ff15::5", 2, sizeof(struct group_req), 0 },
+		{ AF_INET6, IPPROTO_IPV6, "fd00::2", 2, sizeof(struct group_req), -EINVAL },
+		{ AF_INET6, IPPROTO_IPV6, GROUP, 2, sizeof(struct group_req), -EADDRNOTAVAIL },
+		{ AF_INET6, IPPROTO_IP, GROUP, 2, sizeof(struct group_req), 0 },
+	};
+
+	open_four();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq__sim_socket *s = udp(host_b, rows[i].family);
+		struct group_req req = { .gr_interface = rows[i].interface };
+		struct soq_addr group = at(rows[i].group, 0);
+
+		ROW("row %zu: %s at level %d", i, rows[i].group, rows[i].level);
+		memcpy(&req.gr_group, &group.sa, group.len);
+		CHECK_EQ(s->proto->set_option(
+				 s, rows[i].level, MCAST_JOIN_GROUP, &req, rows[i].len),
+			rows[i].rc);
+		if (rows[i].rc == 0)
+			CHECK_OK(s->proto->set_option(
+				s, rows[i].level, MCAST_LEAVE_GROUP, &req, sizeof(req)));
+	}
+	world_close();
+}
+
 /* Everybody's port gets a copy, whatever it is bound to, but for another address. */
 TEST(sim_group_broadcast)
 {

@@ -310,6 +310,30 @@ TEST(sim_port_connected_first)
 	world_close();
 }
 
+/* Of those that share, the most specific share among themselves. */
+TEST(sim_port_shared_most_specific)
+{
+	static const char *const at_ips[] = { "0.0.0.0", "0.0.0.0", "10.0.0.2", "10.0.0.2" };
+	struct soq__sim_socket *s[4];
+	unsigned got[4] = { 0 };
+
+	world_open(1, NULL);
+	for (int i = 0; i < 4; i++) {
+		s[i] = udp(host_b, AF_INET);
+		CHECK_OK(bind_with(s[i], at_ips[i], PORT, SHARE));
+	}
+	for (int i = 0; i < 50; i++)
+		CHECK_EQ(send_to(udp(host_a, AF_INET), 1, at("10.0.0.2", PORT)), 1);
+	pass_all();
+	for (int i = 0; i < 4; i++)
+		while (recv_len(s[i]) == 1)
+			got[i]++;
+	CHECK_EQ(got[0] + got[1], 0);
+	CHECK_EQ(got[2] + got[3], 50);
+	CHECK(got[2] > 10 && got[3] > 10);
+	world_close();
+}
+
 /* Those that share a port get a part of the senders each, always the same ones. */
 TEST(sim_port_shared_evenly)
 {
