@@ -768,7 +768,8 @@ def complete(*words):
 @case(needs=["bash"])
 def completion_in_bash():
     for words, want in [
-            (("soquete", ""), {"serve", "connect", "listen", "sim", "help", "--version", "--help"}),
+            (("soquete", ""), {"serve", "connect", "listen", "sim", "ports", "help", "--version",
+                               "--help"}),
             (("soquete", "co"), {"connect"}),
             (("soquete", "help", "l"), {"listen"}),
             (("soquete", "connect", "--ti"), {"--timeout"}),
