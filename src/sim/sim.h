@@ -520,6 +520,12 @@ size_t soq__sim_shorten(struct soq__sim_socket *s, enum soq__sim_purpose purpose
 /* Answer an option that is an int. @return 0, -EINVAL */
 int soq__sim_put_int(void *value, socklen_t *len, int answer);
 int soq__sim_take_int(const void *value, socklen_t len, int *ret);
+/* Answer one that is a struct: as much of it as there is room for. @return 0 */
+int soq__sim_put_part(void *value, socklen_t *len, const void *answer, size_t bytes);
+/* What becomes of SO_SNDBUF or SO_RCVBUF: Linux doubles it, between bounds. */
+#define SOQ__SIM_SNDBUF_LEAST 4608
+#define SOQ__SIM_RCVBUF_LEAST 2304
+int soq__sim_doubled(int asked, int least);
 /* Copy between a message's parts and bytes in one piece. @return bytes copied */
 size_t soq__sim_gather(void *to, size_t room, const struct msghdr *from);
 size_t soq__sim_scatter(struct msghdr *to, const void *from, size_t len);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUFFER_MAX (4 << 20) /* net.core.rmem_max and wmem_max */
+
 /* ---- descriptors ---- */
 
 void soq__sim_socket_init(struct soq__sim_socket *s, const struct soq__sim_proto *proto,
@@ -254,6 +256,21 @@ int soq__sim_take_int(const void *value, socklen_t len, int *ret)
 		return -EINVAL;
 	memcpy(ret, value, sizeof(*ret));
 	return 0;
+}
+
+int soq__sim_put_part(void *value, socklen_t *len, const void *answer, size_t bytes)
+{
+	*len = (socklen_t)soq__min_size(*len, bytes);
+	memcpy(value, answer, *len);
+	return 0;
+}
+
+int soq__sim_doubled(int asked, int least)
+{
+	/* The kernel takes it for unsigned, so that a negative one is large. */
+	unsigned bytes = (unsigned)asked > BUFFER_MAX ? BUFFER_MAX : (unsigned)asked;
+
+	return (int)bytes * 2 < least ? least : (int)bytes * 2;
 }
 
 int soq__sim_get_option(

@@ -9,13 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Linux: net.core.wmem_max and rmem_max, and the least that sock.c allows, all before they are
- * doubled. */
-#define BUFFER_MOST  212992
-#define SNDBUF_LEAST 2304
-#define RCVBUF_LEAST 1152
-#define KEEP_MOST_S  32767
-#define KEEP_MOST    127
+#define KEEP_MOST_S 32767
+#define KEEP_MOST   127
 
 struct soq__sim_rare *soq__sim_conn_rare(struct soq__sim_conn *c)
 {
@@ -28,13 +23,6 @@ struct soq__sim_rare *soq__sim_conn_rare(struct soq__sim_conn *c)
 }
 
 /* ---- setting ---- */
-
-static uint32_t buffer_bytes(int wanted, int least)
-{
-	if (wanted < 0 || wanted > BUFFER_MOST)
-		return BUFFER_MOST;
-	return (uint32_t)(wanted < least ? least : wanted);
-}
 
 static int set_linger(struct soq__sim_conn *c, const void *value, socklen_t len)
 {
@@ -63,11 +51,14 @@ static int set_socket(struct soq__sim_conn *c, int option, int value)
 			c->bound->reuse_port = c->reuse_port;
 		return 0;
 	case SO_SNDBUF:
-		soq__sim_conn_rare(c)->sndbuf = buffer_bytes(value, SNDBUF_LEAST);
+		/* Without the half that is for what packets cost Linux. */
+		soq__sim_conn_rare(c)->sndbuf =
+			(uint32_t)soq__sim_doubled(value, SOQ__SIM_SNDBUF_LEAST) / 2;
 		soq__sim_changed(&c->socket, SOQ__SIM_OUT);
 		return 0;
 	case SO_RCVBUF:
-		soq__sim_conn_rare(c)->rcvbuf = buffer_bytes(value, RCVBUF_LEAST);
+		soq__sim_conn_rare(c)->rcvbuf =
+			(uint32_t)soq__sim_doubled(value, SOQ__SIM_RCVBUF_LEAST) / 2;
 		return 0;
 	case SO_KEEPALIVE:
 		soq__sim_conn_rare(c)->heard_ns = soq__sim_conn_now(c);
@@ -167,21 +158,13 @@ int soq__sim_tcp_set_option(
 
 /* ---- getting ---- */
 
-static int put(void *value, socklen_t *len, const void *answer, size_t answer_len)
-{
-	if (*len > answer_len)
-		*len = (socklen_t)answer_len;
-	memcpy(value, answer, *len);
-	return 0;
-}
-
 static int get_linger(const struct soq__sim_conn *c, void *value, socklen_t *len)
 {
 	int linger_s = c->rare ? c->rare->linger_s : -1;
 	struct linger linger = { .l_onoff = linger_s >= 0,
 		.l_linger = linger_s >= 0 ? linger_s : 0 };
 
-	return put(value, len, &linger, sizeof(linger));
+	return soq__sim_put_part(value, len, &linger, sizeof(linger));
 }
 
 static int get_socket(struct soq__sim_conn *c, int option, int *ret)
@@ -284,7 +267,7 @@ static int get_info(const struct soq__sim_conn *c, void *value, socklen_t *len)
 	} else {
 		fill_info(c, &info);
 	}
-	return put(value, len, &info, sizeof(info));
+	return soq__sim_put_part(value, len, &info, sizeof(info));
 }
 
 int soq__sim_tcp_get_option(

@@ -8,10 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
-#define BUFFER_MAX	(4 << 20) /* net.core.rmem_max and wmem_max */
-#define RECV_BUFFER_MIN 2304
-#define SEND_BUFFER_MIN 4608
-#define TTL		64
+#define TTL 64
 
 /* ---- numbers ---- */
 
@@ -91,14 +88,6 @@ static int take_number(int level, const void *value, socklen_t len, int *ret)
 
 /* ---- those of the socket ---- */
 
-static int doubled(int asked, int least)
-{
-	/* The kernel takes it for unsigned, so that a negative one is large. */
-	unsigned bytes = (unsigned)asked > BUFFER_MAX ? BUFFER_MAX : (unsigned)asked;
-
-	return (int)bytes * 2 < least ? least : (int)bytes * 2;
-}
-
 static int set_of_socket(struct soq__sim_udp_socket *s, int option, int value)
 {
 	switch (option) {
@@ -109,10 +98,10 @@ static int set_of_socket(struct soq__sim_udp_socket *s, int option, int value)
 		s->bound.reuse_port = value != 0;
 		return 0;
 	case SO_RCVBUF:
-		s->recv_buffer = doubled(value, RECV_BUFFER_MIN);
+		s->recv_buffer = soq__sim_doubled(value, SOQ__SIM_RCVBUF_LEAST);
 		return 0;
 	case SO_SNDBUF:
-		s->send_buffer = doubled(value, SEND_BUFFER_MIN);
+		s->send_buffer = soq__sim_doubled(value, SOQ__SIM_SNDBUF_LEAST);
 		return 0;
 	default:
 		return -ENOPROTOOPT;

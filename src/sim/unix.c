@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUFFER_MAX	(4 << 20) /* net.core.rmem_max and wmem_max */
-#define RECV_BUFFER_MIN 2304
-#define SEND_BUFFER_MIN 4608
-
 /* ---- life ---- */
 
 void soq__sim_unix_init(struct soq__sim_unix_socket *u, const struct soq__sim_proto *proto,
@@ -125,14 +121,6 @@ int soq__sim_unix_directions(int how)
 
 /* ---- options ---- */
 
-static int doubled(int asked, int least)
-{
-	/* The kernel takes it for unsigned, so that a negative one is large. */
-	unsigned bytes = (unsigned)asked > BUFFER_MAX ? BUFFER_MAX : (unsigned)asked;
-
-	return (int)bytes * 2 < least ? least : (int)bytes * 2;
-}
-
 static int set_linger(struct soq__sim_unix_socket *u, const void *value, socklen_t len)
 {
 	if (len < sizeof(u->linger))
@@ -156,10 +144,10 @@ int soq__sim_unix_set_option(
 		return rc;
 	switch (option) {
 	case SO_RCVBUF:
-		u->recv_buffer = doubled(number, RECV_BUFFER_MIN);
+		u->recv_buffer = soq__sim_doubled(number, SOQ__SIM_RCVBUF_LEAST);
 		return 0;
 	case SO_SNDBUF:
-		u->send_buffer = doubled(number, SEND_BUFFER_MIN);
+		u->send_buffer = soq__sim_doubled(number, SOQ__SIM_SNDBUF_LEAST);
 		soq__sim_changed(base, SOQ__SIM_OUT);
 		return 0;
 	case SO_KEEPALIVE:
@@ -168,14 +156,6 @@ int soq__sim_unix_set_option(
 	default:
 		return -ENOPROTOOPT;
 	}
-}
-
-/* As much of an answer as there is room for. */
-static int put_part(void *value, socklen_t *len, const void *answer, size_t bytes)
-{
-	*len = (socklen_t)soq__min_size(*len, bytes);
-	memcpy(value, answer, *len);
-	return 0;
 }
 
 int soq__sim_unix_get_option(
@@ -195,9 +175,9 @@ int soq__sim_unix_get_option(
 	case SO_ERROR:
 		return soq__sim_put_int(value, len, (int)-soq__sim_unix_take_error(u));
 	case SO_LINGER:
-		return put_part(value, len, &u->linger, sizeof(u->linger));
+		return soq__sim_put_part(value, len, &u->linger, sizeof(u->linger));
 	case SO_PEERCRED:
-		return put_part(value, len, &u->peer, sizeof(u->peer));
+		return soq__sim_put_part(value, len, &u->peer, sizeof(u->peer));
 	default:
 		return -ENOPROTOOPT;
 	}
