@@ -541,6 +541,8 @@ struct soq__sim_bytes {
 	uint32_t first, count, capacity;
 };
 void soq__sim_bytes_put(struct soq__sim_bytes *b, const void *data, size_t len);
+/* The first bytes of a message. */
+void soq__sim_bytes_gather(struct soq__sim_bytes *b, const struct msghdr *from, size_t len);
 /* Copy from an offset, and leave them. */
 void soq__sim_bytes_peek(const struct soq__sim_bytes *b, size_t at, void *data, size_t len);
 void soq__sim_bytes_drop(struct soq__sim_bytes *b, size_t len);

@@ -377,6 +377,14 @@ void soq__sim_bytes_put(struct soq__sim_bytes *b, const void *data, size_t len)
 	b->count += (uint32_t)len;
 }
 
+void soq__sim_bytes_gather(struct soq__sim_bytes *b, const struct msghdr *from, size_t len)
+{
+	if (len == 0)
+		return;
+	make_room(b, len);
+	b->count += (uint32_t)soq__sim_gather(b->data + b->first + b->count, len, from);
+}
+
 void soq__sim_bytes_peek(const struct soq__sim_bytes *b, size_t at, void *data, size_t len)
 {
 	if (len > 0)

@@ -284,16 +284,6 @@ static int64_t sendable(struct soq__sim_conn *c)
 	return all - used;
 }
 
-static void put(struct soq__sim_bytes *tx, const struct msghdr *msg, size_t n)
-{
-	for (size_t i = 0; n > 0; i++) {
-		size_t part = soq__min_size(n, msg->msg_iov[i].iov_len);
-
-		soq__sim_bytes_put(tx, msg->msg_iov[i].iov_base, part);
-		n -= part;
-	}
-}
-
 static int64_t send_bytes(struct soq__sim_conn *c, struct soq__op *op)
 {
 	struct msghdr one = { .msg_iov = &(struct iovec){ op->buf, op->len }, .msg_iovlen = 1 };
@@ -311,7 +301,7 @@ static int64_t send_bytes(struct soq__sim_conn *c, struct soq__op *op)
 	if (n == 0)
 		return 0;
 	n = (int64_t)soq__sim_shorten(&c->socket, SOQ__SIM_SHORT_WRITE, (size_t)n);
-	put(&soq__sim_conn_flow(c)->tx, msg, (size_t)n);
+	soq__sim_bytes_gather(&soq__sim_conn_flow(c)->tx, msg, (size_t)n);
 	c->more = op->flags & MSG_MORE;
 	/* Nobody can add to what fills the buffer: Linux, tcp_sendmsg_locked. */
 	soq__sim_tcp_output(c, c->flow->tx.count >= soq__sim_conn_sndbuf(c));

@@ -48,6 +48,12 @@ static inline bool soq__sim_after(uint32_t a, uint32_t b)
 	return soq__sim_before(b, a);
 }
 
+/* Where a segment ends in the sequence space. */
+static inline uint32_t soq__sim_end_of(const struct soq__sim_packet *p)
+{
+	return p->seq + p->len + !!(p->flags & SOQ__SIM_SYN) + !!(p->flags & SOQ__SIM_FIN);
+}
+
 /* What a connection needs while something is under way. */
 struct soq__sim_flow {
 	struct soq__sim_bytes tx;      /* from snd_una on: unacknowledged, then unsent */

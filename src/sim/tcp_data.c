@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t end_of(const struct soq__sim_packet *p)
-{
-	return p->seq + p->len + !!(p->flags & SOQ__SIM_FIN);
-}
-
 /* ---- what is held ---- */
 
 void soq__sim_tcp_drop_held(struct soq__sim_flow *f)
@@ -35,7 +30,7 @@ static bool hold(struct soq__sim_flow *f, struct soq__sim_packet *p)
 
 	while (at > 0 && soq__sim_before(p->seq, f->held[at - 1]->seq))
 		at--;
-	if (at > 0 && !soq__sim_after(end_of(p), end_of(f->held[at - 1])))
+	if (at > 0 && !soq__sim_after(soq__sim_end_of(p), soq__sim_end_of(f->held[at - 1])))
 		return false;
 	if (f->held_count == f->held_capacity) {
 		f->held_capacity = f->held_capacity ? 2 * f->held_capacity : 8;
@@ -65,7 +60,7 @@ static void take_in_order(struct soq__sim_conn *c, const struct soq__sim_packet 
 {
 	uint32_t skip = c->rcv_nxt - p->seq;
 
-	if (soq__sim_before(end_of(p), c->rcv_nxt))
+	if (soq__sim_before(soq__sim_end_of(p), c->rcv_nxt))
 		return;
 	if (skip < p->len) {
 		soq__sim_bytes_put(&c->flow->rx, p->data + skip, p->len - skip);
@@ -104,7 +99,7 @@ static bool trim(const struct soq__sim_conn *c, struct soq__sim_packet *p)
 		p->len = c->rcv_edge - p->seq;
 		p->flags &= (uint8_t)~SOQ__SIM_FIN;
 	}
-	return soq__sim_after(end_of(p), c->rcv_nxt);
+	return soq__sim_after(soq__sim_end_of(p), c->rcv_nxt);
 }
 
 bool soq__sim_tcp_take_data(struct soq__sim_conn *c, struct soq__sim_packet *p)

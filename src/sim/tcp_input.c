@@ -9,12 +9,6 @@
 #include "sim/tcp.h"
 #include <errno.h>
 
-/* Where a segment ends in the sequence space. */
-static uint32_t end_of(const struct soq__sim_packet *p)
-{
-	return p->seq + p->len + !!(p->flags & SOQ__SIM_SYN) + !!(p->flags & SOQ__SIM_FIN);
-}
-
 /* ---- of a synchronized connection ---- */
 
 /* RFC 9293 table 6. What we have not acknowledged yet may come again unasked, as in Linux. */
@@ -22,7 +16,8 @@ static bool is_acceptable(const struct soq__sim_conn *c, const struct soq__sim_p
 {
 	uint32_t acked = c->flow ? c->flow->rcv_acked : c->rcv_nxt;
 
-	return !soq__sim_before(end_of(p), acked) && !soq__sim_after(p->seq, c->rcv_edge);
+	return !soq__sim_before(soq__sim_end_of(p), acked) &&
+		!soq__sim_after(p->seq, c->rcv_edge);
 }
 
 static void take_reset(struct soq__sim_conn *c, const struct soq__sim_packet *p)
@@ -232,7 +227,7 @@ static bool take_in_time_wait(struct soq__sim_conn *c, const struct soq__sim_pac
 	if (kind & SOQ__SIM_ACK)
 		soq__sim_at(soq__sim_conn_world(c), &c->timer,
 			soq__sim_conn_now(c) + SOQ__SIM_TIME_WAIT_NS);
-	if (!in_order || end_of(p) != p->seq)
+	if (!in_order || soq__sim_end_of(p) != p->seq)
 		soq__sim_tcp_send_ack(c);
 	return false;
 }

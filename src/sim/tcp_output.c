@@ -106,7 +106,6 @@ void soq__sim_tcp_send_syn(struct soq__sim_conn *c)
 
 void soq__sim_tcp_reject(struct soq_sim_host *host, const struct soq__sim_packet *p)
 {
-	uint32_t len = p->len + !!(p->flags & SOQ__SIM_SYN) + !!(p->flags & SOQ__SIM_FIN);
 	struct soq__sim_packet *reply;
 
 	if (p->flags & SOQ__SIM_RST)
@@ -118,7 +117,7 @@ void soq__sim_tcp_reject(struct soq_sim_host *host, const struct soq__sim_packet
 		reply->seq = p->ack;
 	} else {
 		reply->flags = SOQ__SIM_RST | SOQ__SIM_ACK;
-		reply->ack = p->seq + len;
+		reply->ack = soq__sim_end_of(p);
 	}
 	soq__sim_send(reply);
 }

@@ -158,16 +158,6 @@ static size_t room_for(const struct stream *s)
 	return used < most ? most - used : 0;
 }
 
-static void put_bytes(struct stream *to, const struct msghdr *msg, size_t len)
-{
-	for (size_t i = 0; i < msg->msg_iovlen && len > 0; i++) {
-		size_t n = soq__min_size(msg->msg_iov[i].iov_len, len);
-
-		soq__sim_bytes_put(&to->in, msg->msg_iov[i].iov_base, n);
-		len -= n;
-	}
-}
-
 static void put_mark(struct stream *to, struct soq__sim_unix_rights *rights, size_t len)
 {
 	struct mark *m;
@@ -205,24 +195,12 @@ static int64_t stream_send(struct stream *s, const struct msghdr *msg, int flags
 		return rc;
 	n = soq__sim_shorten(&s->u.base, SOQ__SIM_SHORT_WRITE, n);
 	put_mark(s->peer, rights, n);
-	put_bytes(s->peer, msg, n);
+	soq__sim_bytes_gather(&s->peer->in, msg, n);
 	changed(s->peer, SOQ__SIM_IN);
 	return (int64_t)n;
 }
 
 /* ---- receiving ---- */
-
-static void get_bytes(const struct stream *s, struct msghdr *msg, size_t len)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < msg->msg_iovlen && at < len; i++) {
-		size_t n = soq__min_size(msg->msg_iov[i].iov_len, len - at);
-
-		soq__sim_bytes_peek(&s->in, at, msg->msg_iov[i].iov_base, n);
-		at += n;
-	}
-}
 
 /* The descriptors that lie within the next bytes; these are shortened to end with theirs. */
 static struct mark *next_mark(const struct stream *s, size_t *len)
@@ -292,7 +270,7 @@ static int64_t stream_recv(struct stream *s, struct msghdr *msg, int flags)
 		return 0;
 	n = soq__sim_shorten(&s->u.base, SOQ__SIM_SHORT_READ, n);
 	rights = take_mark(s, next_mark(s, &n), peek);
-	get_bytes(s, msg, n);
+	soq__sim_scatter(msg, s->in.data + s->in.first, n);
 	if (!peek)
 		drop_bytes(s, n);
 	soq__sim_unix_rights_put(s->u.base.host->sim, msg, room, rights);
