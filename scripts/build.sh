@@ -13,7 +13,7 @@ case $kind in
 release) dir=build options= ;;
 asan) dir=build-asan options='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dwerror=true' ;;
 tsan) dir=build-tsan options='-Db_sanitize=thread -Db_lundef=false -Doptimization=1 -Dwerror=true' ;;
-aarch64) dir=build-aarch64 options='--cross-file scripts/aarch64.ini -During=disabled -Dwerror=true' ;;
+aarch64) dir=build-aarch64 options='--cross-file scripts/aarch64.ini -During=disabled -Dnames=disabled -Dtls=disabled -Dwerror=true' ;;
 *)
 	echo "build.sh: no build is called $kind (release, asan, tsan, aarch64)" >&2
 	exit 2
@@ -29,7 +29,7 @@ flock 9 # two builds at once in one folder would spoil each other
 # What the configuration depends on: options, libraries that may be there, files.
 state=$(
 	echo "$options"
-	for lib in liburing libuv; do pkg-config --modversion $lib 2>/dev/null || echo "no $lib"; done
+	for lib in liburing libuv libcares libidn2 openssl; do pkg-config --modversion $lib 2>/dev/null || echo "no $lib"; done
 	find include src tool tests examples bench man -type f 2>/dev/null | LC_ALL=C sort
 )
 # meson keeps an option that is no longer given, so other options mean another start.

@@ -10,12 +10,14 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin # where Debian has rdate, and a user does not look
 
 # "package" is there when dpkg says so; "package:command" when the command is there.
-must="gcc:cc libc6-dev meson:meson ninja-build:ninja pkg-config:pkg-config"
+must="gcc:cc libc6-dev meson:meson ninja-build:ninja pkg-config:pkg-config
+	libc-ares-dev libidn2-dev libssl-dev"
 may="liburing-dev" # without it, the library has epoll only
 case ${1:-} in
 build | run) ;;
 test)
-	may="$may g++:g++ python3:python3 curl:curl wget:wget ncat:ncat socat:socat rdate:rdate
+	may="$may g++:g++ python3:python3 curl:curl openssl:openssl dnsmasq-base:dnsmasq testssl.sh:testssl sslscan:sslscan
+		wget:wget ncat:ncat socat:socat rdate:rdate
 		chromium:chromium fonts-dejavu-core default-jdk-headless:javac iproute2:ip netbase
 		bash-completion tshark:tshark valgrind:valgrind libc6-dbg mandoc:mandoc
 		clang:clang libclang-rt-14-dev
@@ -25,7 +27,8 @@ test)
 mutations) must="$must python3:python3 patch:patch" ;;
 lint) may="$may python3:python3 clang-format:clang-format clang-tidy:clang-tidy
 		cppcheck:cppcheck shellcheck:shellcheck" ;;
-bench) may="$may python3:python3 libuv1-dev" ;;
+bench) may="$may python3:python3 libuv1-dev nginx-light:nginx openssl:openssl golang-go:go
+		curl:curl dnsmasq-base:dnsmasq iproute2:ip" ;;
 *)
 	echo "usage: setup.sh build|run|test|mutations|lint|bench" >&2
 	exit 2

@@ -18,6 +18,12 @@ SOQ_BEGIN_C
 #define SOQ_ENOPORT    20005 /* the port or service name is unknown */
 #define SOQ_ELINE      20006 /* a line is longer than the caller's buffer */
 #define SOQ_ESIMULATED 20007 /* a simulated host cannot do this; see sim.h */
+#define SOQ_ENORECORD  20008 /* the name exists, without a record of this type */
+#define SOQ_ETLS       20009 /* the peer and we do not agree on TLS */
+#define SOQ_ECERTIFICATE \
+	20010 /* the peer's certificate is not to be trusted, or ours is not trusted */
+#define SOQ_ETRUNCATED \
+	20011 /* the peer's flow ended without its saying so: data may be missing */
 
 /**
  * The words for a code.

@@ -8,6 +8,7 @@
 SOQ_BEGIN_C
 
 struct soq_listener;
+struct soq_tls;
 
 /* All zero is the default of each. */
 struct soq_listen_options {
@@ -17,6 +18,9 @@ struct soq_listen_options {
 			     share of the clients (socket(7), SO_REUSEPORT) */
 	unsigned
 		unix_mode; /* permissions of a Unix socket's path; 0: as umask(2) leaves them */
+	struct soq_tls *tls; /* for `tls://`, which needs one with a certificate; any other
+				endpoint's clients begin with TLS too if it is given.
+				Borrowed until the call returns */
 };
 
 /**

@@ -25,6 +25,8 @@ enum soq_shape {
 	SOQ_SHAPE_FIBER,
 };
 
+struct soq_tls;
+
 /* What a handler returns; a negative code counts as SOQ_DONE and is logged. */
 enum {
 	SOQ_DONE = 0,  /* the server finishes the stream gracefully */
@@ -67,6 +69,8 @@ struct soq_server_options {
 	int64_t grace_ns;		 /* from stop to cancelling what still runs. 0: 10 s */
 	unsigned backlog;		 /* as soq_listen_options. 0: net.core.somaxconn */
 	unsigned unix_mode;		 /* as soq_listen_options */
+	struct soq_tls *tls;		 /* for the `tls://` endpoints, which need it. Borrowed
+					    until soq_server_new() returns */
 	bool stop_on_signals;		 /* SIGINT and SIGTERM stop the server, twice at once */
 	void (*log)(void *log_arg, const char *line); /* one line an event worth a line:
 							 accepting paused, client refused,

@@ -6,10 +6,12 @@
 #include <soquete/error.h>
 #include <soquete/time.h>
 #include <soquete/endpoint.h>
+#include <soquete/names.h>
 #include <soquete/stream.h>
 #include <soquete/listener.h>
 #include <soquete/dgram.h>
 #include <soquete/local.h>
+#include <soquete/tls.h>
 #include <soquete/fiber.h>
 #include <soquete/sync.h>
 #include <soquete/server.h>

@@ -22,6 +22,14 @@ const char *soq_strerror(int code)
 		return "Unknown port or service name";
 	case SOQ_ELINE:
 		return "Line is too long";
+	case SOQ_ENORECORD:
+		return "Name has no record of this type";
+	case SOQ_ETLS:
+		return "TLS failed";
+	case SOQ_ECERTIFICATE:
+		return "Certificate is not to be trusted";
+	case SOQ_ETRUNCATED:
+		return "Peer's flow was cut off, not ended";
 	case SOQ_ESIMULATED:
 		return "Not possible on a simulated host";
 	default:

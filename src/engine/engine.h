@@ -98,6 +98,9 @@ struct soq__engine_type {
 	/* @return true when the operation is complete already: result is set, and complete
 	 * is not called. */
 	bool (*submit)(struct soq__engine *e, struct soq__op *op);
+	/* Receive or send (SOQ__OP_RECV, SOQ__OP_SEND) without waiting and without submitting.
+	 * @return the result; -EAGAIN */
+	int64_t (*attempt)(struct soq__engine *e, struct soq__op *op);
 	/* Ask for an operation to end soon. It completes all the same, with -ECANCELED or
 	 * with its result if that came first. */
 	void (*cancel)(struct soq__engine *e, struct soq__op *op);
@@ -122,6 +125,15 @@ struct soq__engine_type {
 	 * been closed: a host engine does not look at it. */
 	int (*resolve)(const struct soq__engine *e, const struct soq__query *query,
 		struct soq__addrs *ret);
+	/* Answer a question of the DNS: the message of RFC 1035 in @buf, and after how long it
+	 * comes (SOQ_NEVER: it does not). NULL: questions are asked over the network.
+	 * @return the message's bytes, or a negative code, which takes as long */
+	int (*answer)(struct soq__engine *e, const char *name, unsigned type, void *buf,
+		size_t len, int64_t *ret_delay_ns);
+	/* From which of our addresses packets to another would come, by the routes there are.
+	 * @return 0; -ENETUNREACH … */
+	int (*source_addr)(
+		struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret);
 	/* The index of an interface called so, or 0. */
 	unsigned (*interface_index)(const struct soq__engine *e, const char *name);
 
@@ -198,6 +210,8 @@ int64_t soq__host_wall_clock(struct soq__engine *e);
 int soq__host_random(struct soq__engine *e, void *buf, size_t len);
 int soq__host_resolve(
 	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret);
+int soq__host_source_addr(
+	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret);
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name);
 int soq__host_wake_open(struct soq__engine *e, void (*heard)(void *arg), void *arg);
 void soq__host_wake(struct soq__engine *e);
@@ -229,16 +243,17 @@ int soq__host_send_many(struct soq__socket *s, struct mmsghdr *msgs, unsigned co
 /* Every host engine's table has these in common. */
 #define SOQ__HOST_FUNCTIONS                                                                   \
 	.now = soq__host_now, .wall_clock = soq__host_wall_clock, .random = soq__host_random, \
-	.resolve = soq__host_resolve, .interface_index = soq__host_interface_index,           \
-	.wake_open = soq__host_wake_open, .wake = soq__host_wake,                             \
-	.open_latch = soq__host_open_latch, .set_latch = soq__host_set_latch,                 \
-	.close_latch = soq__host_close_fd, .open_signals = soq__host_open_signals,            \
-	.read_signals = soq__host_read_signals, .close_signals = soq__host_close_fd,          \
-	.descriptors_max = soq__host_descriptors_max, .open_pair = soq__host_open_pair,       \
-	.duplicate = soq__host_duplicate, .bind = soq__host_bind, .listen = soq__host_listen, \
-	.shutdown = soq__host_shutdown, .set_option = soq__host_set_option,                   \
-	.get_option = soq__host_get_option, .local_addr = soq__host_local_addr,               \
-	.peer_addr = soq__host_peer_addr, .send_file = soq__host_send_file,                   \
-	.recv_many = soq__host_recv_many, .send_many = soq__host_send_many
+	.resolve = soq__host_resolve, .source_addr = soq__host_source_addr,                   \
+	.interface_index = soq__host_interface_index, .wake_open = soq__host_wake_open,       \
+	.wake = soq__host_wake, .open_latch = soq__host_open_latch,                           \
+	.set_latch = soq__host_set_latch, .close_latch = soq__host_close_fd,                  \
+	.open_signals = soq__host_open_signals, .read_signals = soq__host_read_signals,       \
+	.close_signals = soq__host_close_fd, .descriptors_max = soq__host_descriptors_max,    \
+	.open_pair = soq__host_open_pair, .duplicate = soq__host_duplicate,                   \
+	.bind = soq__host_bind, .listen = soq__host_listen, .shutdown = soq__host_shutdown,   \
+	.set_option = soq__host_set_option, .get_option = soq__host_get_option,               \
+	.local_addr = soq__host_local_addr, .peer_addr = soq__host_peer_addr,                 \
+	.send_file = soq__host_send_file, .recv_many = soq__host_recv_many,                   \
+	.send_many = soq__host_send_many
 
 #endif

@@ -258,6 +258,15 @@ static bool exhausted(const struct soq__op *op)
 	return op->socket->state & (is_output(op) ? NO_OUTPUT : NO_INPUT);
 }
 
+static int64_t attempt_alone(struct soq__engine *base, struct soq__op *op)
+{
+	(void)base;
+	if (exhausted(op))
+		return -EAGAIN;
+	attempt(op);
+	return op->result;
+}
+
 static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	struct engine *e = engine_of(base);
@@ -528,6 +537,7 @@ const struct soq__engine_type soq__engine_epoll = {
 	.close = engine_close,
 	.abandon = engine_close, /* the parent's epoll keeps its own descriptor */
 	.submit = submit,
+	.attempt = attempt_alone,
 	.cancel = cancel,
 	.turn = turn,
 	.open_socket = open_socket,

@@ -123,6 +123,24 @@ int soq__host_resolve(
 	return rc;
 }
 
+/* Connecting a datagram socket sends nothing, and fixes its own address. */
+int soq__host_source_addr(
+	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret)
+{
+	struct soq__socket s = { .fd = socket(to->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) };
+	int rc = 0;
+
+	(void)e;
+	if (s.fd < 0)
+		return -errno;
+	if (connect(s.fd, &to->sa, to->len) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = soq__host_local_addr(&s, ret);
+	close(s.fd);
+	return rc;
+}
+
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name)
 {
 	(void)e;

@@ -295,6 +295,15 @@ static bool worth_trying(const struct soq__op *op)
 	}
 }
 
+static int64_t attempt(struct soq__engine *base, struct soq__op *op)
+{
+	(void)base;
+	if (!worth_trying(op))
+		return -EAGAIN;
+	try_now(op);
+	return op->result;
+}
+
 static bool submit(struct soq__engine *base, struct soq__op *op)
 {
 	bool looks = op->code == SOQ__OP_POLL || op->code == SOQ__OP_ACCEPT;
@@ -484,6 +493,7 @@ const struct soq__engine_type soq__engine_uring = {
 	.close = engine_close,
 	.abandon = engine_close,
 	.submit = submit,
+	.attempt = attempt,
 	.cancel = cancel,
 	.turn = turn,
 	.open_socket = open_socket,

@@ -69,6 +69,8 @@ void soq__worker_free(struct soq__worker *w, bool abandon)
 	if (abandon && last_has_ended(w))
 		abandon_fiber(w->current);
 	forget_waiter(&w->main);
+	if (w->names)
+		w->names_free(w->names, abandon);
 	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);
 	e->type->close(e);
@@ -106,6 +108,9 @@ static void in_child(void)
 	if (!w)
 		return;
 	f = w->current;
+	if (w->names)
+		w->names_free(w->names, true);
+	w->names = NULL;
 	w->engine->type->abandon(w->engine);
 	w->engine = NULL;
 	inbox_init(w);

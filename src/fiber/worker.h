@@ -77,6 +77,11 @@ struct soq__worker {
 	struct soq__list inbox; /* struct soq__waiter */
 
 	char *alternate_stack; /* for the report of an overflow */
+
+	/* What net/ keeps of names, or NULL: freed before the engine is closed, with @abandon
+	 * in the child of a fork. */
+	void *names;
+	void (*names_free)(void *names, bool abandon);
 };
 
 /* A fiber waiting for another, perhaps of another thread. On the waiting fiber's stack. */

@@ -353,6 +353,19 @@ static int resolve(
 	return 0;
 }
 
+static int source_addr(
+	struct soq__engine *base, const struct soq_addr *to, struct soq_addr *ret)
+{
+	struct soq__sim_addr there, here;
+
+	soq__sim_addr_from(&there, to);
+	if (!soq__sim_source_for(soq__sim_engine_of(base)->host, &there, &here))
+		return -ENETUNREACH;
+	here.port = 0;
+	soq__sim_addr_to(ret, &here, to->sa.sa_family);
+	return 0;
+}
+
 static unsigned interface_index(const struct soq__engine *e, const char *name)
 {
 	(void)e;
@@ -566,6 +579,18 @@ static ssize_t send_file(struct soq__socket *s, int fd, off_t *offset, size_t le
 	return n;
 }
 
+static int64_t attempt(struct soq__engine *base, struct soq__op *op)
+{
+	struct soq__sim_socket *sock = socket_of(op->socket);
+	int64_t n = sock->proto->attempt(sock, op);
+
+	if (n >= 0)
+		soq__sim_engine_of(base)->idle_rounds = 0;
+	soq__sim_digest(
+		soq__sim_engine_of(base)->host->sim, (uint64_t)op->code << 32 ^ (uint64_t)n);
+	return n;
+}
+
 /* As recvmmsg(2) and sendmmsg(2): what comes first decides, a message or an error. */
 static int several(
 	struct soq__socket *s, enum soq__op_code code, struct mmsghdr *msgs, unsigned count)
@@ -602,6 +627,7 @@ const struct soq__engine_type soq__engine_sim = {
 	.close = engine_close,
 	.abandon = engine_abandon,
 	.submit = submit,
+	.attempt = attempt,
 	.cancel = cancel,
 	.turn = turn,
 	.now = now,
@@ -610,6 +636,7 @@ const struct soq__engine_type soq__engine_sim = {
 	.start_thread = soq__sim_thread_start,
 	.offload_delay = offload_delay,
 	.resolve = resolve,
+	.source_addr = source_addr,
 	.interface_index = interface_index,
 	.wake_open = wake_open,
 	.wake = wake,

@@ -1,0 +1,70 @@
+/* tls_openssl.h - what the files of TLS share, in OpenSSL's terms.
+ *
+ *	tls_stream.c   bytes through a stream's SSL object: handshake, receive, send, end
+ *	tls_config.c   struct soq_tls: options, files, and the SSL_CTX that they come to
+ *	tls_session.c  what a client keeps of its connections, to resume them
+ *	tls_check.c    what is checked of a peer beside OpenSSL's own checks: pins, staples
+ *	tls_explain.c  sentences
+ *	tls_make.c     certificates for a laboratory
+ *	tls_random.c   OpenSSL's library context: in a simulated program, chance is the world's
+ *
+ * OpenSSL's queue of errors is the thread's, not the fiber's: it is emptied before a call and
+ * read right after it, and nothing suspends in between. No call into OpenSSL suspends.
+ */
+#ifndef SOQ__TLS_OPENSSL_H
+#define SOQ__TLS_OPENSSL_H
+
+#include <openssl/ssl.h>
+#include "net/net.h"
+#include "net/tls.h"
+
+/* ---- tls_random.c ---- */
+
+/* The library context to make keys, contexts and SSL objects in: OpenSSL's own (NULL), or, in a
+ * simulated program, one of ours whose random bytes are the engine's. */
+OSSL_LIB_CTX *soq__tls_library(void);
+
+/* ---- tls_config.c ---- */
+
+/* A new SSL object by the configuration as it is now, in its part as a client or a server, with
+ * everything set but its BIO: verification, the time by the engine's wall clock, SNI, ALPN, the
+ * session to resume.
+ * @tls   not NULL
+ * @name  a client's: the host's name or address to send and to check; NULL: no check of it
+ * @return 0; a negative code and a sentence */
+int soq__tls_config_ssl(SSL **ret, struct soq_tls *tls, bool server, const char *name);
+
+/* The configuration of NULL: the defaults, made once for the process. Suspends to load the
+ * system's trust on the offload pool. @ret  one owner more
+ * @return 0; a negative code and a sentence */
+int soq__tls_config_default(struct soq_tls **ret);
+
+int64_t soq__tls_config_handshake_timeout(const struct soq_tls *tls);
+/* Whether signing with one of its keys takes more than a millisecond or so, too long for the
+ * other fibers of a thread. */
+bool soq__tls_config_is_slow(const struct soq_tls *tls);
+
+/* ---- tls_check.c ---- */
+
+/* What remains to be checked when the handshake is complete: pins, staple.
+ * @return 0; -SOQ_ECERTIFICATE, and the reason, a part of a sentence, in @buf */
+int soq__tls_check(char *buf, size_t len, struct soq_tls *tls, SSL *ssl, bool server);
+
+/* ---- tls_explain.c ---- */
+
+/* Why the last call on an SSL object failed, by OpenSSL's queue of errors (which is empty
+ * afterwards) and by what verifying the certificate came to.
+ * @buf   a part of a sentence: "the certificate of 'CN=a' expired on 2024-01-31 00:00:00 UTC"
+ * @name  that was checked, or NULL
+ * @return -SOQ_ECERTIFICATE, -SOQ_ETRUNCATED, -SOQ_ETLS, -ENOMEM */
+int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *name);
+
+/* The same where files were read: the errors in the queue, as a part of a sentence. */
+void soq__tls_explain_queue(char *buf, size_t len);
+
+/* "CN = my.server.it, O = Example", in UTF-8, nothing in it that moves a terminal's cursor. */
+void soq__tls_name_text(char *buf, size_t len, const X509_NAME *name);
+/* "2024-01-31 00:00:00 UTC". */
+void soq__tls_time_text(char *buf, size_t len, const ASN1_TIME *time);
+
+#endif
