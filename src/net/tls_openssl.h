@@ -59,6 +59,10 @@ int soq__tls_check(char *buf, size_t len, struct soq_tls *tls, SSL *ssl, bool se
  * @return -SOQ_ECERTIFICATE, -SOQ_ETRUNCATED, -SOQ_ETLS, -ENOMEM */
 int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *name);
 
+/* For SSL_CTX_set_verify(), always: remembers of which certificate a check failed, and how, for
+ * soq__tls_explain(). It lets nothing pass that OpenSSL found fault with. */
+int soq__tls_verify_note(int ok, X509_STORE_CTX *ctx);
+
 /* The same where files were read: the errors in the queue, as a part of a sentence. */
 void soq__tls_explain_queue(char *buf, size_t len);
 
