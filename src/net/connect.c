@@ -308,35 +308,44 @@ static int connect_inherited(struct soq_stream **ret, int fd, const char *endpoi
 	return rc < 0 ? soq__fail(rc, "connect %s: %s", endpoint, soq_strerror(rc)) : 0;
 }
 
+int soq__connect(
+	struct soq_stream **ret, const char *endpoint_text, const struct soq_endpoint *e)
+{
+	struct soq__addrs addrs = { 0 };
+	struct soq_addr unix_addr;
+	int rc;
+
+	switch (e->scheme) {
+	case SOQ_SCHEME_FD:
+		return connect_inherited(ret, e->fd, endpoint_text);
+	case SOQ_SCHEME_UNIX:
+		soq__unix_addr(&unix_addr, e);
+		addrs = (struct soq__addrs){ &unix_addr, 1 };
+		return connect_list(ret, &addrs, endpoint_text);
+	case SOQ_SCHEME_TCP:
+	case SOQ_SCHEME_TLS:
+		break;
+	default:
+		return soq__fail(-EPROTOTYPE,
+			"connect %s: this is a datagram endpoint; use soq_dgram_connect()",
+			endpoint_text);
+	}
+	rc = soq__resolve(&addrs, e, false);
+	if (rc == 0)
+		rc = connect_list(ret, &addrs, endpoint_text);
+	free(addrs.list);
+	return rc;
+}
+
 int soq_connect(struct soq_stream **ret, const char *endpoint)
 {
 	struct soq_endpoint e;
-	struct soq__addrs addrs = { 0 };
-	struct soq_addr unix_addr;
 	int rc = soq_endpoint_parse(&e, endpoint);
 
 	if (rc < 0)
 		return rc;
-	switch (e.scheme) {
-	case SOQ_SCHEME_FD:
-		return connect_inherited(ret, e.fd, endpoint);
-	case SOQ_SCHEME_UNIX:
-		soq__unix_addr(&unix_addr, &e);
-		addrs = (struct soq__addrs){ &unix_addr, 1 };
-		return connect_list(ret, &addrs, endpoint);
-	case SOQ_SCHEME_TCP:
-		break;
-	case SOQ_SCHEME_TLS:
+	if (e.scheme == SOQ_SCHEME_TLS)
 		return soq__fail(
 			-EPROTONOSUPPORT, "connect %s: this version has no TLS yet", endpoint);
-	default:
-		return soq__fail(-EPROTOTYPE,
-			"connect %s: this is a datagram endpoint; use soq_dgram_connect()",
-			endpoint);
-	}
-	rc = soq__resolve(&addrs, &e, false);
-	if (rc == 0)
-		rc = connect_list(ret, &addrs, endpoint);
-	free(addrs.list);
-	return rc;
+	return soq__connect(ret, endpoint, &e);
 }

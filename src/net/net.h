@@ -21,6 +21,15 @@ void soq__unix_addr(struct soq_addr *ret, const struct soq_endpoint *endpoint);
 
 bool soq__is_unix(const struct soq_endpoint *endpoint);
 
+/* ---- connect.c ---- */
+
+/* A connected stream of plain bytes to an endpoint that was parsed already: for tls:// what
+ * TLS is to run over. Suspends.
+ * @endpoint_text  as the user wrote it, for the sentence
+ * @return 0; a negative code and a sentence */
+int soq__connect(struct soq_stream **ret, const char *endpoint_text,
+	const struct soq_endpoint *endpoint);
+
 struct soq__unix_path;
 
 /* ---- open.c ---- */
