@@ -24,6 +24,13 @@
  * simulated program, one of ours whose random bytes are the engine's. */
 OSSL_LIB_CTX *soq__tls_library(void);
 
+/* ---- tls_stream.c ---- */
+
+/* NULL when the stream has no TLS or has not shaken hands. A handshake may take place on a
+ * thread of the offload pool: callbacks of OpenSSL must not count on the thread's worker, but
+ * ask soq__worker_peek(), which is NULL there. */
+SSL *soq__tls_ssl(const struct soq_stream *s);
+
 /* ---- tls_config.c ---- */
 
 /* A new SSL object by the configuration as it is now, in its part as a client or a server, with
@@ -39,6 +46,8 @@ int soq__tls_config_ssl(SSL **ret, struct soq_tls *tls, bool server, const char 
  * @return 0; a negative code and a sentence */
 int soq__tls_config_default(struct soq_tls **ret);
 
+/* Whether a server may be met without a name to check: with insecure, or by its pin. */
+bool soq__tls_config_is_nameless(const struct soq_tls *tls);
 int64_t soq__tls_config_handshake_timeout(const struct soq_tls *tls);
 /* Whether signing with one of its keys takes more than a millisecond or so, too long for the
  * other fibers of a thread. */
