@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "src/base": {"public", "config"},
     "src/engine": {"public", "config", "src/base"},
     "src/fiber": {"public", "config", "src/base", "src/engine"},
-    "src/net": {"public", "config", "src/base", "src/engine", "src/fiber"},
+    "src/net": {"public", "config", "src/base", "src/engine", "src/fiber", "src/proto"},
     "src/sim": {"public", "config", "src/base", "src/engine", "src/fiber"},
     "src/server": {"public", "config", "src/base", "src/engine", "src/fiber", "src/net"},
     "src/proto": {"src/base"},
