@@ -10,6 +10,7 @@
 
 #include <soquete/base.h>
 #include <soquete/endpoint.h>
+#include <soquete/names.h>
 #include "base/list.h"
 
 enum soq__op_code {
@@ -66,12 +67,6 @@ struct soq__engine {
 	struct soq__host_wake *wake; /* host engines: NULL until wake_open */
 };
 
-/* Addresses found for a name. */
-struct soq__addrs {
-	struct soq_addr *list; /* malloc'd */
-	size_t count;
-};
-
 /* What to look up. */
 struct soq__query {
 	const char *host;    /* a name or a literal */
@@ -124,7 +119,7 @@ struct soq__engine_type {
 	/* Look a name up: blocks, and so is called on the offload pool, perhaps when @e has
 	 * been closed: a host engine does not look at it. */
 	int (*resolve)(const struct soq__engine *e, const struct soq__query *query,
-		struct soq__addrs *ret);
+		struct soq_addrs *ret);
 	/* Answer a question of the DNS: the message of RFC 1035 in @buf, and after how long it
 	 * comes (SOQ_NEVER: it does not). NULL: questions are asked over the network.
 	 * @return the message's bytes, or a negative code, which takes as long */
@@ -209,7 +204,7 @@ int64_t soq__host_now(struct soq__engine *e);
 int64_t soq__host_wall_clock(struct soq__engine *e);
 int soq__host_random(struct soq__engine *e, void *buf, size_t len);
 int soq__host_resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret);
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret);
 int soq__host_source_addr(
 	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret);
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name);

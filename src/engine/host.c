@@ -81,7 +81,7 @@ static int from_gai(int gai)
 	}
 }
 
-static int copy_addrs(const struct addrinfo *found, struct soq__addrs *ret)
+static int copy_addrs(const struct addrinfo *found, struct soq_addrs *ret)
 {
 	size_t count = 0;
 
@@ -101,7 +101,7 @@ static int copy_addrs(const struct addrinfo *found, struct soq__addrs *ret)
 }
 
 int soq__host_resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
 {
 	struct addrinfo hints = { .ai_flags = query->passive ? AI_PASSIVE : 0 }, *found = NULL;
 	char number[8];

@@ -249,7 +249,7 @@ static int race_result(
 }
 
 /* The addresses as they came, but the families in turn (RFC 8305, section 4). */
-static void interleave(struct race *r, const struct soq__addrs *addrs)
+static void interleave(struct race *r, const struct soq_addrs *addrs)
 {
 	size_t next[2] = { 0, 0 }; /* of the first address's family, and of the others */
 	int first = addrs->list[0].sa.sa_family;
@@ -271,7 +271,7 @@ static void interleave(struct race *r, const struct soq__addrs *addrs)
 }
 
 static int connect_race(
-	struct soq_stream **ret, const struct soq__addrs *addrs, const char *endpoint)
+	struct soq_stream **ret, const struct soq_addrs *addrs, const char *endpoint)
 {
 	struct soq__worker *w = soq__worker();
 	struct race race = { .worker = w, .fiber = w->current, .count = addrs->count };
@@ -289,7 +289,7 @@ static int connect_race(
 }
 
 static int connect_list(
-	struct soq_stream **ret, const struct soq__addrs *addrs, const char *endpoint)
+	struct soq_stream **ret, const struct soq_addrs *addrs, const char *endpoint)
 {
 	int rc;
 
@@ -311,7 +311,7 @@ static int connect_inherited(struct soq_stream **ret, int fd, const char *endpoi
 int soq__connect(
 	struct soq_stream **ret, const char *endpoint_text, const struct soq_endpoint *e)
 {
-	struct soq__addrs addrs = { 0 };
+	struct soq_addrs addrs = { 0 };
 	struct soq_addr unix_addr;
 	int rc;
 
@@ -320,7 +320,7 @@ int soq__connect(
 		return connect_inherited(ret, e->fd, endpoint_text);
 	case SOQ_SCHEME_UNIX:
 		soq__unix_addr(&unix_addr, e);
-		addrs = (struct soq__addrs){ &unix_addr, 1 };
+		addrs = (struct soq_addrs){ &unix_addr, 1 };
 		return connect_list(ret, &addrs, endpoint_text);
 	case SOQ_SCHEME_TCP:
 	case SOQ_SCHEME_TLS:

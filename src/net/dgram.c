@@ -153,7 +153,7 @@ int soq_dgram_open_shared(struct soq_dgram **ret, const char *endpoint)
 static int resolve_first(
 	struct soq_addr *ret, const struct soq_endpoint *e, const char *verb, const char *text)
 {
-	struct soq__addrs addrs;
+	struct soq_addrs addrs;
 	int rc = check_scheme(e, verb, text);
 
 	if (rc < 0)

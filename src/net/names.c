@@ -81,7 +81,7 @@ struct lookup {
 	struct soq__query query;
 	const struct soq__engine *engine;
 	const struct soq__engine_type *type;
-	struct soq__addrs found;
+	struct soq_addrs found;
 	int rc;
 };
 
@@ -119,7 +119,7 @@ static struct lookup *lookup_new(const struct soq_endpoint *e, bool passive)
 	return l;
 }
 
-static int look_up(struct soq__addrs *ret, const struct soq_endpoint *e, bool passive)
+static int look_up(struct soq_addrs *ret, const struct soq_endpoint *e, bool passive)
 {
 	struct lookup *l = lookup_new(e, passive);
 	int rc;
@@ -138,7 +138,7 @@ static int look_up(struct soq__addrs *ret, const struct soq_endpoint *e, bool pa
 	return rc;
 }
 
-static int copy_literals(struct soq__addrs *ret, const struct soq_addr *list, size_t count)
+static int copy_literals(struct soq_addrs *ret, const struct soq_addr *list, size_t count)
 {
 	ret->list = malloc(count * sizeof(*list));
 	if (!ret->list)
@@ -165,7 +165,7 @@ static int literals(struct soq_addr list[2], const struct soq_endpoint *e, bool 
 {
 	struct soq_endpoint numbered = *e, port_alone = *e;
 	size_t count = literal(list, e, passive);
-	struct soq__addrs found = { 0 };
+	struct soq_addrs found = { 0 };
 	int rc;
 
 	if (count == 0 || !*e->service)
@@ -179,7 +179,7 @@ static int literals(struct soq_addr list[2], const struct soq_endpoint *e, bool 
 	return (int)literal(list, &numbered, passive);
 }
 
-int soq__resolve(struct soq__addrs *ret, const struct soq_endpoint *e, bool passive)
+int soq__resolve(struct soq_addrs *ret, const struct soq_endpoint *e, bool passive)
 {
 	struct soq_addr list[2];
 	int count = literals(list, e, passive);

@@ -14,7 +14,7 @@
  * @ret      its list is the caller's to free
  * @passive  to listen
  * @return 0 with at least one; a negative code and a sentence */
-int soq__resolve(struct soq__addrs *ret, const struct soq_endpoint *endpoint, bool passive);
+int soq__resolve(struct soq_addrs *ret, const struct soq_endpoint *endpoint, bool passive);
 
 /* The address of a Unix endpoint. */
 void soq__unix_addr(struct soq_addr *ret, const struct soq_endpoint *endpoint);

@@ -98,7 +98,7 @@ static bool try_next(int rc)
 int soq__open_bound(struct soq__socket *ret, struct soq__unix_path **ret_path,
 	const struct soq_endpoint *e, const struct soq__bind *how)
 {
-	struct soq__addrs addrs = { 0 };
+	struct soq_addrs addrs = { 0 };
 	struct soq_addr unix_addr;
 	int rc;
 

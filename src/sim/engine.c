@@ -307,7 +307,7 @@ static int port_of(const struct soq__query *query)
 	return ntohs((uint16_t)found->s_port);
 }
 
-static void add_address(struct soq__addrs *ret, const struct soq__sim_addr *ip, int port)
+static void add_address(struct soq_addrs *ret, const struct soq__sim_addr *ip, int port)
 {
 	struct soq__sim_addr addr = *ip;
 
@@ -317,7 +317,7 @@ static void add_address(struct soq__addrs *ret, const struct soq__sim_addr *ip, 
 		&ret->list[ret->count++], &addr, soq__sim_addr_is4(&addr) ? AF_INET : AF_INET6);
 }
 
-static void add_local(struct soq__addrs *ret, bool passive, int port)
+static void add_local(struct soq_addrs *ret, bool passive, int port)
 {
 	struct soq__sim_addr in6 = { .ip = { 0 } }, in4 = { .ip = { [10] = 0xff, 0xff } };
 
@@ -331,7 +331,7 @@ static void add_local(struct soq__addrs *ret, bool passive, int port)
 }
 
 static int resolve(
-	const struct soq__engine *base, const struct soq__query *query, struct soq__addrs *ret)
+	const struct soq__engine *base, const struct soq__query *query, struct soq_addrs *ret)
 {
 	const struct soq__sim_engine *e =
 		soq__container_of(base, const struct soq__sim_engine, base);
@@ -340,7 +340,7 @@ static int resolve(
 
 	if (port < 0)
 		return port;
-	*ret = (struct soq__addrs){ 0 };
+	*ret = (struct soq_addrs){ 0 };
 	if (!*query->host || strcmp(query->host, "localhost") == 0) {
 		add_local(ret, query->passive && !*query->host, port);
 		return 0;

@@ -211,7 +211,7 @@ static struct gate resolver_gate;
 
 /* A resolver that answers when it is let go; nobody may be there any more to hear it. */
 static int slow_resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
 {
 	pass_gate(&resolver_gate);
 	CHECK_STR(query->host, "slow.invalid");

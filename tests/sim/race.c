@@ -38,7 +38,7 @@ static struct {
 } world;
 
 static int resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
 {
 	struct soq_addr addr;
 	char text[128];

@@ -58,7 +58,7 @@ static int64_t model(void)
 /* ---- the world ---- */
 
 static int resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq__addrs *ret)
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
 {
 	(void)e;
 	ret->list = calloc(ADDRESSES, sizeof(*ret->list));
