@@ -5,6 +5,8 @@
  *	tls_session.c  what a client keeps of its connections, to resume them
  *	tls_check.c    what is checked of a peer beside OpenSSL's own checks: pins, staples
  *	tls_explain.c  sentences
+ *	tls_verify.c   the same for a certificate that failed a check
+ *	tls_text.c     names, times and hosts of certificates, made harmless for sentences
  *	tls_make.c     certificates for a laboratory
  *	tls_random.c   OpenSSL's library context: in a simulated program, chance is the world's
  *
