@@ -15,14 +15,15 @@ static void read_all(char *out, size_t out_len, const char *text, size_t len)
 
 	out[0] = '\0';
 	while (soq__hosts_next(&line, &at, end)) {
-		const char *name = line.names, *word;
-		size_t word_len;
+		const char *name = line.names, *word = NULL;
+		size_t word_len = 0;
 
 		n += (size_t)snprintf(
 			out + n, out_len - n, "%.*s", (int)line.address_len, line.address);
 		while (soq__hosts_name(&word, &word_len, &name, line.names + line.names_len))
 			n += (size_t)snprintf(
 				out + n, out_len - n, "|%.*s", (int)word_len, word);
+		CHECK(word && word + word_len == line.names + line.names_len);
 		n += (size_t)snprintf(out + n, out_len - n, "\n");
 		CHECK(n < out_len);
 	}
