@@ -17,35 +17,30 @@
  * is one line on standard error and exit status 1.
  */
 #include "hist.h"
+#include "measure.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SECOND_NS     INT64_C(1000000000)
 #define MESSAGE_MAX   65536
 #define EVENTS_CLOSED 512
 #define EVENTS_OPEN   32 /* few, so that the schedule is looked at often */
 #define BURST_MAX     64 /* late sends before replies are looked at again */
 #define DRAIN_NS      (2 * SECOND_NS)
-#define BUSY_LIMIT    0.95 /* of its core: the generator had no time left */
-#define SPARE_SECONDS 30   /* beyond what was asked for, before the process is killed */
+#define SPARE_SECONDS 30 /* beyond what was asked for, before the process is killed */
 
 struct conn {
 	int fd;
@@ -58,7 +53,7 @@ struct conn {
 
 /* What is read at both ends of the measured window. */
 struct sample {
-	int64_t at_ns, server_cpu_ns, server_wait_ns, load_cpu_ns, load_wait_ns;
+	struct measure measure;
 	uint64_t replies;
 };
 
@@ -82,85 +77,15 @@ struct load {
 	struct hist latency, lateness;
 };
 
-static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...)
-{
-	va_list args;
+#define die(...) measure_die("load", __VA_ARGS__)
 
-	va_start(args, format);
-	fputs("load: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
-	va_end(args);
-	exit(1);
-}
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts) < 0)
-		die("clock_gettime: %s", strerror(errno));
-	return ts.tv_sec * SECOND_NS + ts.tv_nsec;
-}
-
-static int64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-/*
- * The time that the threads of a process were ready to run and did not: the second
- * number of schedstat, see proc(5). It tells whether a core was shared with others.
- * -1 where the kernel does not count it.
- */
-static int64_t wait_ns(pid_t pid)
-{
-	char path[64];
-	DIR *tasks;
-	struct dirent *task;
-	int64_t sum = -1;
-
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	tasks = opendir(path);
-	while (tasks && (task = readdir(tasks))) {
-		long long ran, waited;
-		char file[512];
-		FILE *f;
-
-		snprintf(file, sizeof file, "%s/%s/schedstat", path, task->d_name);
-		f = task->d_name[0] == '.' ? NULL : fopen(file, "re");
-		if (!f)
-			continue;
-		if (fscanf(f, "%lld %lld", &ran, &waited) == 2)
-			sum = (sum < 0 ? 0 : sum) + waited;
-		fclose(f);
-	}
-	if (tasks)
-		closedir(tasks);
-	return sum;
-}
-
-/*
- * The server's CPU time is its process clock: nanoseconds, user and system, of all its
- * threads, those that have ended and the kernel's workers for its io_uring included.
- */
 static void sample_take(const struct load *l, struct sample *ret)
 {
-	clockid_t clock;
+	int error = measure_take(&ret->measure, l->server);
 
-	*ret = (struct sample){ .server_cpu_ns = -1, .server_wait_ns = -1 };
-	if (l->server) {
-		int error = clock_getcpuclockid(l->server, &clock);
-
-		if (error)
-			die("server %d: %s", l->server, strerror(error));
-		ret->server_cpu_ns = clock_ns(clock);
-		ret->server_wait_ns = wait_ns(l->server);
-	}
-	ret->load_wait_ns = wait_ns(getpid());
-	ret->load_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	if (error)
+		die("server %d: %s", l->server, strerror(error));
 	ret->replies = l->replies;
-	ret->at_ns = now_ns();
 }
 
 /* Writes the whole words of a connection's message. */
@@ -370,8 +295,8 @@ static void run(struct load *l, struct sample *ret_first, struct sample *ret_las
 		turn(l);
 	sample_take(l, ret_last);
 	if (l->open) {
-		if (ret_last->at_ns < l->window_end_ns)
-			l->window_end_ns = ret_last->at_ns;
+		if (ret_last->measure.at_ns < l->window_end_ns)
+			l->window_end_ns = ret_last->measure.at_ns;
 		drain(l);
 	}
 }
@@ -411,42 +336,14 @@ static void connect_all(struct load *l)
 	}
 }
 
-static void print_number(const char *name, double value, bool known)
-{
-	if (known)
-		printf(", \"%s\": %.3f", name, value);
-	else
-		printf(", \"%s\": null", name);
-}
-
-/* How much of its core one side used: of the whole window, and of what others left it. */
-static void print_core(const char *who, int64_t cpu_ns, int64_t waited_ns, int64_t window_ns)
-{
-	char name[64];
-	bool known = cpu_ns >= 0;
-	int64_t had_ns = window_ns - (waited_ns > 0 ? waited_ns : 0);
-
-	snprintf(name, sizeof name, "%s_cpu_percent", who);
-	print_number(name, 100.0 * (double)cpu_ns / (double)window_ns, known);
-	snprintf(name, sizeof name, "%s_busy_percent", who);
-	print_number(name, 100.0 * (double)cpu_ns / (double)had_ns, known && had_ns > 0);
-	snprintf(name, sizeof name, "%s_kept_waiting_percent", who);
-	print_number(name, 100.0 * (double)waited_ns / (double)window_ns, waited_ns >= 0);
-}
-
 static void print_latency(const char *name, const struct hist *h)
 {
 	printf(", \"%s\": {\"samples\": %ju", name, (uintmax_t)h->count);
-	print_number("p50_us", (double)hist_quantile(h, 0.5) / 1e3, h->count > 0);
-	print_number("p99_us", (double)hist_quantile(h, 0.99) / 1e3, h->count > 0);
-	print_number("p999_us", (double)hist_quantile(h, 0.999) / 1e3, h->count > 0);
-	print_number("max_us", (double)h->max_ns / 1e3, h->count > 0);
+	measure_print("p50_us", (double)hist_quantile(h, 0.5) / 1e3, h->count > 0);
+	measure_print("p99_us", (double)hist_quantile(h, 0.99) / 1e3, h->count > 0);
+	measure_print("p999_us", (double)hist_quantile(h, 0.999) / 1e3, h->count > 0);
+	measure_print("max_us", (double)h->max_ns / 1e3, h->count > 0);
 	printf("}");
-}
-
-static int64_t since(int64_t first, int64_t last)
-{
-	return first < 0 || last < 0 ? -1 : last - first;
 }
 
 /*
@@ -458,33 +355,28 @@ static int64_t since(int64_t first, int64_t last)
 static bool generator_limited(
 	const struct load *l, const struct sample *a, const struct sample *b)
 {
-	int64_t waited_ns = since(a->load_wait_ns, b->load_wait_ns);
-	int64_t had_ns = b->at_ns - a->at_ns - (waited_ns > 0 ? waited_ns : 0);
-
 	if (l->open)
 		return hist_quantile(&l->lateness, 0.99) > hist_quantile(&l->latency, 0.99) / 2;
-	return (double)since(a->load_cpu_ns, b->load_cpu_ns) > BUSY_LIMIT * (double)had_ns;
+	return measure_load_was_full(&a->measure, &b->measure);
 }
 
 static void report(const struct load *l, const struct sample *a, const struct sample *b)
 {
-	int64_t window_ns = b->at_ns - a->at_ns;
-	int64_t server_ns = since(a->server_cpu_ns, b->server_cpu_ns);
+	int64_t window_ns = b->measure.at_ns - a->measure.at_ns;
+	int64_t server_ns = measure_since(a->measure.server_cpu_ns, b->measure.server_cpu_ns);
 	uint64_t requests = b->replies - a->replies;
 
 	printf("{\"mode\": \"%s\", \"clients\": %u, \"message_bytes\": %u",
 		l->open ? "open" : "closed", l->clients, l->message_bytes);
 	printf(", \"requests\": %ju", (uintmax_t)requests);
-	print_number("seconds", (double)window_ns / 1e9, true);
-	print_number("requests_per_s", (double)requests * 1e9 / (double)window_ns, true);
-	print_number("server_cpu_us_per_request", (double)server_ns / 1e3 / (double)requests,
+	measure_print("seconds", (double)window_ns / 1e9, true);
+	measure_print("requests_per_s", (double)requests * 1e9 / (double)window_ns, true);
+	measure_print("server_cpu_us_per_request", (double)server_ns / 1e3 / (double)requests,
 		server_ns >= 0 && requests > 0);
-	print_core("server", server_ns, since(a->server_wait_ns, b->server_wait_ns), window_ns);
-	print_core("load", since(a->load_cpu_ns, b->load_cpu_ns),
-		since(a->load_wait_ns, b->load_wait_ns), window_ns);
+	measure_print_cores(&a->measure, &b->measure);
 	printf(", \"generator_limited\": %s", generator_limited(l, a, b) ? "true" : "false");
 	if (l->open) {
-		print_number("rate_per_s", l->rate, true);
+		measure_print("rate_per_s", l->rate, true);
 		printf(", \"unanswered\": %ju", (uintmax_t)l->unanswered);
 		print_latency("latency", &l->latency);
 		print_latency("lateness", &l->lateness);
@@ -492,18 +384,7 @@ static void report(const struct load *l, const struct sample *a, const struct sa
 	printf("}\n");
 }
 
-static double number(const char *option, const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (*text == '\0' || *end != '\0' || !(value >= min && value <= max)) {
-		fprintf(stderr, "load: --%s %s: a number from %g to %g is needed\n", option,
-			text, min, max);
-		exit(2);
-	}
-	return value;
-}
+#define number(...) measure_number("load", __VA_ARGS__)
 
 static void mode_set(struct load *l, const char *word)
 {
@@ -562,19 +443,6 @@ static void options_parse(struct load *l, int argc, char **argv)
 	}
 }
 
-static void files_limit_raise(unsigned files)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < files) {
-		limit.rlim_cur = files;
-		if (limit.rlim_max < files)
-			limit.rlim_max = files; /* root may */
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			die("%u descriptors needed: %s", files, strerror(errno));
-	}
-}
-
 int main(int argc, char **argv)
 {
 	static struct load load = {
@@ -591,7 +459,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm((unsigned)(load.seconds + load.warmup_seconds) + SPARE_SECONDS);
 	load.period_ns = load.open ? 1e9 / load.rate : 0;
-	files_limit_raise(load.clients + 64);
+	measure_files_limit("load", load.clients + 64);
 	connect_all(&load);
 	run(&load, &first, &last);
 	report(&load, &first, &last);
