@@ -1,0 +1,185 @@
+/* tls_ticket.c - the keys of a server's session tickets.
+ *
+ * A ticket is a session, encrypted by its server for itself, and kept by the client. Whoever
+ * has the key reads old tickets, and in TLS 1.2 what was said in those sessions: so a key is
+ * used for half a day, accepted for another, and gone. It outlives the reading of files, and is
+ * no other configuration's.
+ *
+ * The sessions' times are on OpenSSL's clock, time(2), for OpenSSL, and on the engine's in the
+ * ticket: so a simulated program's tickets are the same whenever it is run, and end when its
+ * own clock says.
+ *
+ * Invariant: `current` and `former` are read and changed under the lock.
+ * Source: RFC 5077 section 4, RFC 9325 section 3.4, SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
+ */
+#include "net/tls_config.h"
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <soquete/time.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROTATE_NS  ((int64_t)12 * 3600 * SOQ_S)
+#define NAME_BYTES 16
+
+struct key {
+	unsigned char name[NAME_BYTES]; /* goes with the ticket in clear */
+	unsigned char cipher[32];
+	unsigned char mac[32];
+};
+
+struct soq__tls_tickets {
+	atomic_uint refs;
+	OSSL_LIB_CTX *library;
+	EVP_CIPHER *cipher;
+	pthread_mutex_t lock;
+	struct key current, former;
+	bool has_former;
+	int64_t made_ns; /* the current one, on the wall clock */
+};
+
+static bool make_key(struct soq__tls_tickets *t)
+{
+	t->made_ns = soq__tls_wall_clock();
+	return RAND_priv_bytes_ex(
+		       t->library, (unsigned char *)&t->current, sizeof(t->current), 0) == 1;
+}
+
+struct soq__tls_tickets *soq__tls_tickets_new(OSSL_LIB_CTX *library)
+{
+	struct soq__tls_tickets *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	atomic_init(&t->refs, 1);
+	pthread_mutex_init(&t->lock, NULL);
+	t->library = library;
+	t->cipher = EVP_CIPHER_fetch(library, "AES-256-CBC", NULL);
+	if (!t->cipher || !make_key(t)) {
+		soq__tls_tickets_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+struct soq__tls_tickets *soq__tls_tickets_ref(struct soq__tls_tickets *t)
+{
+	if (t)
+		atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+	return t;
+}
+
+void soq__tls_tickets_free(struct soq__tls_tickets *t)
+{
+	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	EVP_CIPHER_free(t->cipher);
+	pthread_mutex_destroy(&t->lock);
+	OPENSSL_cleanse(t, sizeof(*t));
+	free(t);
+}
+
+/* The key to encrypt with, a new one when the current has served its time. */
+static bool get_current(struct key *ret, struct soq__tls_tickets *t)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&t->lock);
+	if (soq__tls_wall_clock() - t->made_ns >= ROTATE_NS) {
+		t->former = t->current;
+		t->has_former = true;
+		ok = make_key(t);
+	}
+	*ret = t->current;
+	pthread_mutex_unlock(&t->lock);
+	return ok;
+}
+
+/* The key of a name that came with a ticket. @return 0: none has it; 1; 2: it is the former */
+static int find(struct key *ret, struct soq__tls_tickets *t, const unsigned char *name)
+{
+	int found = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (memcmp(t->current.name, name, NAME_BYTES) == 0) {
+		*ret = t->current;
+		found = 1;
+	} else if (t->has_former && memcmp(t->former.name, name, NAME_BYTES) == 0) {
+		*ret = t->former;
+		found = 2;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+static bool set_mac(EVP_MAC_CTX *mac, struct key *key)
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(
+			OSSL_MAC_PARAM_KEY, key->mac, sizeof(key->mac)),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_end(),
+	};
+
+	return EVP_MAC_CTX_set_params(mac, params);
+}
+
+/* @return as find(); negative: an error */
+static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH],
+	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+{
+	struct soq__tls_tickets *t = soq__tls_extra(SSL_get_SSL_CTX(ssl))->tickets;
+	struct key key;
+	int rc = 1;
+
+	if (encrypt) {
+		if (!get_current(&key, t) ||
+			RAND_bytes_ex(t->library, iv,
+				(size_t)EVP_CIPHER_get_iv_length(t->cipher), 0) != 1)
+			return -1;
+		memcpy(name, key.name, NAME_BYTES);
+	} else {
+		rc = find(&key, t, name);
+	}
+	if (rc > 0 &&
+		!(EVP_CipherInit_ex(cipher, t->cipher, NULL, key.cipher, iv, encrypt) &&
+			set_mac(mac, &key)))
+		rc = -1;
+	OPENSSL_cleanse(&key, sizeof(key));
+	return rc;
+}
+
+/* ---- whose clock ---- */
+
+static int64_t wall_clock_s(void)
+{
+	return soq__tls_wall_clock() / SOQ_S;
+}
+
+static int ticket_made(SSL *ssl, void *arg)
+{
+	SSL_SESSION_set_time(SSL_get_session(ssl), (long)wall_clock_s());
+	return 1;
+}
+
+static SSL_TICKET_RETURN ticket_came(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+	size_t name_len, SSL_TICKET_STATUS status, void *arg)
+{
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	SSL_SESSION_set_time(
+		session, (long)(time(NULL) - (wall_clock_s() - SSL_SESSION_get_time(session))));
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+					    : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+int soq__tls_tickets_use(SSL_CTX *ctx, struct soq__tls_tickets *tickets)
+{
+	soq__tls_extra(ctx)->tickets = soq__tls_tickets_ref(tickets);
+	return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key) &&
+		SSL_CTX_set_session_ticket_cb(ctx, ticket_made, ticket_came, NULL);
+}
