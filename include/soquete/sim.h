@@ -69,7 +69,8 @@ struct soq_sim_options {
 	bool whole_writes;	      /* a send takes all there is room for */
 	bool prompt_accepts; /* a new client can be accepted at once; otherwise at times later
 			      */
-	bool prompt_offload; /* offloaded work takes no time; otherwise a little, drawn */
+	bool prompt_offload; /* offloaded work and names take no time; otherwise a little,
+				drawn */
 	unsigned descriptors_max; /* of each host. 0: 1,048,576 */
 	size_t buffer_bytes;	  /* a socket's for sending and for receiving, before it says
 				     otherwise. 0: 128 KiB */
@@ -120,6 +121,40 @@ SOQ_API int soq_sim_link(
 /** The same in both directions. */
 SOQ_API int soq_sim_link_both(
 	struct soq_sim_host *a, struct soq_sim_host *b, const struct soq_sim_link *link);
+
+/* ---- names ---- */
+
+/*
+ * A world has a name service, which every host reaches whatever befalls the links: the DNS, as
+ * far as addresses (A, AAAA) and the hosts' names (PTR) go. It knows each host by its name.
+ * Its answers take as long as a question and an answer over the default link, with what is lost
+ * there asked for again after 5 s; they may be kept for a minute.
+ */
+
+/* What is different about a name. All zero is the default of each. */
+struct soq_sim_name {
+	/* Literals, separated by blanks; "" for none. NULL: those of the host called so.
+	 * Anybody's: to one that no host has, packets are told to be unreachable after 3 s;
+	 * one that swallows them is that of a host that has crashed. */
+	const char *addresses;
+	int64_t delay_ipv4_ns; /* how long the answer for IPv4 takes. 0: as for others;
+				  SOQ_NEVER: it never comes */
+	int64_t delay_ipv6_ns;
+	int error_ipv4; /* in place of addresses: -SOQ_ENONAME, there is no such name;
+			   -SOQ_ENAMEFAIL, the server fails. 0: none */
+	int error_ipv6;
+};
+
+/**
+ * Tell the name service about a name. May be called while the world runs, again for a name that
+ * it has been told about, and for a host's.
+ *
+ * @name  copied; the case of its letters does not count
+ * @how   copied; NULL: take back what has been said
+ * @return 0; -EINVAL; soq_last_error() says what
+ */
+SOQ_API int soq_sim_name(
+	struct soq_sim *sim, const char *name, const struct soq_sim_name *how);
 
 /* ---- programs ---- */
 

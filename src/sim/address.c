@@ -6,6 +6,7 @@
  * 3.2.1.3; RFC 5771 (IPv4 multicast).
  */
 #include "sim/sim.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -55,6 +56,19 @@ void soq__sim_addr_to(struct soq_addr *ret, const struct soq__sim_addr *addr, in
 	ret->in6.sin6_family = AF_INET6;
 	ret->in6.sin6_port = htons(addr->port);
 	memcpy(&ret->in6.sin6_addr, addr->ip, 16);
+}
+
+bool soq__sim_addr_parse(struct soq__sim_addr *ret, const char *text)
+{
+	struct soq__sim_addr addr = { 0 };
+
+	if (inet_pton(AF_INET6, text, addr.ip) != 1) {
+		memcpy(addr.ip, mapped, sizeof(mapped));
+		if (inet_pton(AF_INET, text, addr.ip + sizeof(mapped)) != 1)
+			return false;
+	}
+	*ret = addr;
+	return true;
 }
 
 bool soq__sim_addr_is4(const struct soq__sim_addr *addr)

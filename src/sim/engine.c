@@ -636,6 +636,7 @@ const struct soq__engine_type soq__engine_sim = {
 	.start_thread = soq__sim_thread_start,
 	.offload_delay = offload_delay,
 	.resolve = resolve,
+	.answer = soq__sim_answer,
 	.source_addr = source_addr,
 	.interface_index = interface_index,
 	.wake_open = wake_open,

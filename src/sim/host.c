@@ -10,7 +10,6 @@
  */
 #include "sim/sim.h"
 #include "fiber/last_error.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,16 +172,6 @@ static const char *unfit(const struct soq__sim_addr *addr)
 	return NULL;
 }
 
-/* An address as text, IPv4 or IPv6. */
-static bool parse_literal(struct soq__sim_addr *ret, const char *text)
-{
-	*ret = (struct soq__sim_addr){ 0 };
-	if (inet_pton(AF_INET6, text, ret->ip) == 1)
-		return true;
-	ret->ip[10] = ret->ip[11] = 0xff;
-	return inet_pton(AF_INET, text, ret->ip + 12) == 1;
-}
-
 static void add_address(struct soq_sim_host *host, const struct soq__sim_addr *addr)
 {
 	host->addresses = soq__sim_realloc(
@@ -195,7 +184,7 @@ static int add_literal(struct soq_sim_host *host, const char *text)
 	struct soq__sim_addr addr;
 	const struct soq_sim_host *other;
 
-	if (!parse_literal(&addr, text))
+	if (!soq__sim_addr_parse(&addr, text))
 		return soq__fail(-EINVAL, "'%s' is no address of IPv4 or IPv6", text);
 	if (unfit(&addr))
 		return soq__fail(-EINVAL, "the simulated host '%s' cannot have %s, which %s",
@@ -247,7 +236,7 @@ static void add_counted(struct soq_sim_host *host)
 
 /* Letters, digits, and what domain names and file names have besides, so that it can stand in
  * an endpoint and in C. */
-static bool is_name(const char *name)
+bool soq__sim_is_name(const char *name)
 {
 	size_t len = strspn(
 		name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
@@ -259,9 +248,9 @@ static int check_name(const struct soq_sim *sim, const char *name)
 {
 	struct soq__sim_addr literal;
 
-	if (!is_name(name))
+	if (!soq__sim_is_name(name))
 		return soq__fail(-EINVAL, "'%s' cannot be the name of a simulated host", name);
-	if (strcmp(name, "localhost") == 0 || parse_literal(&literal, name))
+	if (strcmp(name, "localhost") == 0 || soq__sim_addr_parse(&literal, name))
 		return soq__fail(-EINVAL,
 			"a simulated host cannot be called '%s', which means something else",
 			name);

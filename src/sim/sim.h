@@ -14,6 +14,7 @@
  *	tcp*.c      TCP (RFC 9293) over the links
  *	udp.c       datagrams, multicast
  *	unix.c      Unix sockets within a host
+ *	names.c     the name service
  *	engine.c    struct soq__engine_type over all that
  *	program.c   programs: workers on stacks of their own, switched by virtual time
  *	latch.c     stops and signals, which programs can wait for
@@ -88,7 +89,7 @@ enum soq__sim_purpose {
 	SOQ__SIM_ACCEPT,
 	SOQ__SIM_ROUND, /* what a round of a scheduler costs */
 	SOQ__SIM_OFFLOAD,
-	SOQ__SIM_LOOKUP,
+	SOQ__SIM_LOOKUP,  /* how long a name service's answer takes */
 	SOQ__SIM_PORT,	  /* ephemeral ports */
 	SOQ__SIM_ISN,	  /* initial sequence numbers */
 	SOQ__SIM_ENTROPY, /* what programs read from soq_random() */
@@ -123,6 +124,8 @@ struct soq__sim_addr {
  * @family  in which to show: a v4-mapped address becomes AF_INET, or stays AF_INET6 */
 int soq__sim_addr_from(struct soq__sim_addr *ret, const struct soq_addr *addr);
 void soq__sim_addr_to(struct soq_addr *ret, const struct soq__sim_addr *addr, int family);
+/* An address as text, IPv4 or IPv6; port 0. @return whether it is one */
+bool soq__sim_addr_parse(struct soq__sim_addr *ret, const char *text);
 bool soq__sim_addr_is4(const struct soq__sim_addr *addr);
 bool soq__sim_addr_is_any(const struct soq__sim_addr *addr); /* :: or 0.0.0.0 */
 bool soq__sim_addr_is_loopback(const struct soq__sim_addr *addr);
@@ -172,6 +175,7 @@ struct soq_sim {
 	struct soq__sim_engine *implicit; /* SOQUETE_ENGINE=sim: the thread's own, or NULL */
 	struct soq__list observers;	  /* struct soq__sim_observer */
 	struct soq__list faults;	  /* fault.c */
+	struct soq__list said_names;	  /* names.c: what soq_sim_name() has said */
 	struct soq__sim_run *run;	  /* run.h: how the run stands; NULL: not begun */
 	struct soq__sim_properties *properties; /* property.c; NULL: none yet */
 	unsigned chaos_calls;			/* of soq_sim_add_chaos() so far */
@@ -238,6 +242,8 @@ struct soq_sim_host {
 /* The host's next number for a purpose. */
 uint64_t soq__sim_host_draw(struct soq_sim_host *host, enum soq__sim_purpose purpose);
 
+/* Whether somebody may be called so. */
+bool soq__sim_is_name(const char *name);
 /* The host that has an address (not a loopback, multicast, wildcard one), or NULL. */
 struct soq_sim_host *soq__sim_host_of(
 	const struct soq_sim *sim, const struct soq__sim_addr *addr);
@@ -617,6 +623,13 @@ static inline struct soq__sim_engine *soq__sim_engine_of(struct soq__engine *e)
 {
 	return soq__container_of(e, struct soq__sim_engine, base);
 }
+
+/* ---- the name service (names.c) ---- */
+
+/* As struct soq__engine_type has it. */
+int soq__sim_answer(struct soq__engine *e, const char *name, unsigned type, void *buf,
+	size_t len, int64_t *ret_delay_ns);
+void soq__sim_names_free(struct soq_sim *sim);
 
 /* ---- latches and signals (latch.c): as struct soq__engine_type has them ---- */
 

@@ -191,6 +191,7 @@ int soq__sim_new(struct soq_sim **ret, uint64_t seed, const struct soq_sim_optio
 	fill_options(&sim->opt);
 	soq__list_init(&sim->observers);
 	soq__list_init(&sim->faults);
+	soq__list_init(&sim->said_names);
 	*ret = sim;
 	return 0;
 }
@@ -240,6 +241,7 @@ void soq_sim_free(struct soq_sim *sim)
 	close_observers(sim);
 	soq__sim_properties_free(sim);
 	soq__sim_run_free(sim);
+	soq__sim_names_free(sim);
 	soq__sim_hosts_free(sim);
 	soq__heap_done(&sim->events);
 	free(sim->fds);
