@@ -147,7 +147,8 @@ SOQ_API int soq_tls_info(const struct soq_stream *s, struct soq_tls_info *ret);
 struct soq_certificate_options {
 	const char *names; /* hosts' names and addresses, separated by blanks; the first
 			      is the subject's too. NULL: "localhost 127.0.0.1 ::1" */
-	bool ca;	   /* one that signs others; @names is what it is called */
+	bool ca;	   /* one that signs others; @names is what it is called. NULL:
+			      "Laboratory CA" */
 	bool client;	   /* shown by a client, and good for nothing else */
 	const char *ca_certificate; /* PEM file of the CA that signs. NULL: it signs itself */
 	const char *ca_key;	    /* PEM file. NULL: in the certificate's */
