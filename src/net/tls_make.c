@@ -6,7 +6,7 @@
  *
  * Source: RFC 5280 sections 4.1 (fields) and 4.2.1 (extensions); RFC 9525 section 6 (names).
  */
-#include "net/tls_file.h"
+#include "net/tls_save.h"
 #include "net/tls_openssl.h"
 #include "net/tls_text.h"
 #include "fiber/last_error.h"
@@ -458,7 +458,7 @@ static bool put_certificates(struct make *m, BIO *to)
 static int write_files(struct make *m)
 {
 	bool one = !m->key_path || !strcmp(m->key_path, m->certificate_path);
-	struct soq__tls_file files[2] = {
+	struct soq__tls_saved files[2] = {
 		{ .path = m->certificate_path, .bytes = BIO_new(BIO_s_mem()), .secret = one },
 		{ .path = m->key_path, .bytes = BIO_new(BIO_s_mem()), .secret = true },
 	};
@@ -469,8 +469,7 @@ static int write_files(struct make *m)
 		!PEM_write_bio_PKCS8PrivateKey(secret, m->key, NULL, NULL, 0, NULL, NULL))
 		rc = fail_openssl(m, "the files");
 	else
-		rc = soq__tls_files_write(
-			files, one ? 1 : 2, m->opt->replace, m->why, sizeof(m->why));
+		rc = soq__tls_save(files, one ? 1 : 2, m->opt->replace, m->why, sizeof(m->why));
 	BIO_free(files[0].bytes);
 	BIO_free(files[1].bytes);
 	return rc;

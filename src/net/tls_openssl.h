@@ -8,7 +8,7 @@
  *	tls_verify.c   the same for a certificate that failed a check
  *	tls_text.c     names, times and hosts of certificates, made harmless for sentences
  *	tls_make.c     certificates for a laboratory
- *	tls_file.c     the files that they are written to
+ *	tls_save.c     the files that they are written to
  *	tls_random.c   OpenSSL's library context: in a simulated program, chance is the world's
  *
  * OpenSSL's queue of errors is the thread's, not the fiber's: it is emptied before a call and
