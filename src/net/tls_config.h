@@ -7,6 +7,7 @@
  *	tls_ticket.c   the keys of a server's session tickets
  *	tls_session.c  a client's sessions
  *	tls_check.c    pins and staples of the peer
+ *	tls_info.c     what a handshake came to
  *
  * Files are read, and contexts made, on a thread of the offload pool, which has no fiber: what
  * went wrong there is written into a struct soq__tls_why, and becomes the fiber's last error
@@ -112,6 +113,11 @@ void soq__tls_sessions_use(SSL_CTX *ctx);
 int soq__tls_session_begin(SSL *ssl, const char *name);
 /* The peer passed all checks: sessions with it may be kept. */
 void soq__tls_session_checked(SSL *ssl);
+
+/* ---- tls_check.c ---- */
+
+/* The SHA-256 of a certificate's SubjectPublicKeyInfo. @return false: no memory */
+bool soq__tls_pin(unsigned char pin[SOQ__TLS_PIN_BYTES], const X509 *x);
 
 /* ---- tls_context.c ---- */
 

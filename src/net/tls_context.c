@@ -164,11 +164,18 @@ static int set_versions(struct making *m, SSL_CTX *ctx)
 	return 0;
 }
 
+/* Whatever the user asks for, a peer without a certificate is nobody. */
 static int set_ciphers(struct making *m, SSL_CTX *ctx)
 {
 	const struct soq_tls_options *o = &m->rules->options;
+	char *list;
+	int ok;
 
-	if (!SSL_CTX_set_cipher_list(ctx, o->ciphers ? o->ciphers : CIPHERS))
+	if (asprintf(&list, "%s:!aNULL:!eNULL", o->ciphers ? o->ciphers : CIPHERS) < 0)
+		return no_memory(m);
+	ok = SSL_CTX_set_cipher_list(ctx, list);
+	free(list);
+	if (!ok)
 		return refuse(m, -EINVAL, "ciphers names none that there is");
 	if (o->ciphersuites && !SSL_CTX_set_ciphersuites(ctx, o->ciphersuites))
 		return refuse(m, -EINVAL, "ciphersuites names one that there is not");
