@@ -34,6 +34,11 @@ OSSL_LIB_CTX *soq__tls_library(void);
  * ask soq__worker_peek(), which is NULL there. */
 SSL *soq__tls_ssl(const struct soq_stream *s);
 
+/* To be called for each line of the key log (SSL_CTX_set_keylog_callback) of a server's contexts,
+ * always: an established connection of TLS 1.3 goes on without its SSL object, and then
+ * soq__tls_ssl() is NULL, and soq_tls_info() tells what soq__tls_info_of() had told before. */
+void soq__tls_note_secret(const SSL *ssl, const char *line);
+
 /* ---- tls_config.c ---- */
 
 /* A new SSL object by the configuration as it is now, in its part as a client or a server, with
@@ -61,6 +66,11 @@ bool soq__tls_config_is_slow(const struct soq_tls *tls);
 /* What remains to be checked when the handshake is complete: pins, staple.
  * @return 0; -SOQ_ECERTIFICATE, and the reason, a part of a sentence, in @buf */
 int soq__tls_check(char *buf, size_t len, struct soq_tls *tls, SSL *ssl, bool server);
+
+/* ---- tls_info.c ---- */
+
+/* What the handshake of an SSL object came to. */
+void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl, bool server);
 
 /* ---- tls_explain.c ---- */
 
