@@ -99,6 +99,7 @@ static int client_main(void *arg)
 	(void)arg;
 	type = *own;
 	type.resolve = resolve;
+	type.answer = NULL; /* nobody else is asked */
 	e->type = &type;
 	CHECK_OK(soq_sleep(SOQ_MS)); /* the servers listen */
 	began_ns = soq_now();
