@@ -13,32 +13,20 @@ import json
 import os
 import pathlib
 import platform
-import select
 import signal
-import statistics
 import subprocess
 import sys
 
+from figures import columns, median, progress, ratios, rotated, show, show_ratio
+from names import NAMES
+from programs import Bench, Failure, Server, usable
+from tls import TLS
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-START_SECONDS = 10  # a server says where it listens within this
-STOP_SECONDS = 3  # and ends within this, or is killed
-LOAD_SPARE_SECONDS = 40  # beyond warm-up and window; load ends itself before that
 NOISE_PERCENT = 2  # kept off its core for more than this: the measurement is noisy
 
 
-class Failure(Exception):
-    """A program that could not be started or did not do its work; one line."""
-
-
 # What is measured. A row more is a line more.
-
-
-@dataclasses.dataclass(frozen=True)
-class Server:
-    name: str
-    program: str  # in build/bench
-    env: dict = dataclasses.field(default_factory=dict)
-    package: str = ""  # what brings the library that the program needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,116 +58,12 @@ BENCHMARKS = (
             Server("libuv", "peer_uv", package="libuv1-dev"),
         ),
     ),
+    *TLS,
+    *NAMES,
 )
 
 
-# Programs: started on a core of their own, and ended whatever happens.
-
-
-@dataclasses.dataclass
-class Bench:
-    """One run: its options, the cores, and what was left out."""
-
-    options: argparse.Namespace
-    server_core: int
-    load_core: int
-    left_out: list = dataclasses.field(default_factory=list)
-    errors: list = dataclasses.field(default_factory=list)
-
-    def program(self, name):
-        return self.options.build / "bench" / name
-
-    @contextlib.contextmanager
-    def server(self, server):
-        """Start a server; yields (pid, port). Its stdin's end would end it too."""
-        with subprocess.Popen(
-            [self.program(server.program)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **server.env},
-            preexec_fn=lambda: os.sched_setaffinity(0, {self.server_core}),
-        ) as child:
-            try:
-                yield child.pid, server_port(server, child)
-            except Failure as failure:
-                if child.poll() is None:
-                    raise
-                last = child.stderr.read().decode(errors="replace").strip()
-                raise Failure(f"{failure}; {server.program} had ended with "
-                              f"{child.returncode} {last}".strip()) from None
-            finally:
-                stop(child)
-
-    def load(self, **options):
-        """Run the load generator; returns its figures."""
-        seconds, warmup = self.options.seconds, self.options.warmup
-        command = [self.program("load"), f"--seconds={seconds}", f"--warmup={warmup}"]
-        command += [f"--{name}={value}" for name, value in options.items()]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {self.load_core}),
-        ) as child:
-            try:
-                out, err = child.communicate(timeout=seconds + warmup + LOAD_SPARE_SECONDS)
-            except subprocess.TimeoutExpired:
-                raise Failure("load: did not end") from None
-            finally:
-                if child.poll() is None:
-                    child.kill()
-        if child.returncode != 0:
-            raise Failure(err.strip() or f"load: ended with {child.returncode}")
-        return json.loads(out)
-
-
-def server_port(server, child):
-    """The port of the server's first line, `127.0.0.1 PORT`."""
-    readable, _, _ = select.select([child.stdout], [], [], START_SECONDS)
-    words = child.stdout.readline().decode().split() if readable else []
-    if len(words) == 2:
-        return int(words[1])
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(1)
-    raise Failure(f"{server.program}: does not say where it listens")
-
-
-def stop(child):
-    child.stdin.close()
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-
-
-def usable(bench, servers):
-    """Those of the servers that are built and start here; the others are left out."""
-    found = []
-    for server in servers:
-        try:
-            if not bench.program(server.program).exists():
-                needs = f" (its library: {server.package})" if server.package else ""
-                raise Failure(f"{server.program}: not built{needs}")
-            with bench.server(server):
-                found.append(server)
-        except Failure as failure:
-            bench.left_out.append({"server": server.name, "reason": str(failure)})
-            print(f"left out: {server.name}: {failure}")
-    return found
-
-
 # The benchmark of requests and replies.
-
-
-def rotated(items, by):
-    """Each round starts with another, and every other round goes backwards."""
-    by_index = by % len(items)
-    order = items[by_index:] + items[:by_index]
-    return order[::-1] if by % 2 else order
 
 
 def run_requests(this, bench):
@@ -220,10 +104,7 @@ def measure(this, bench, server, clients, mode, rates):
         with bench.server(server) as (pid, port):
             return bench.load(port=port, pid=pid, **options)
     except Failure as failure:
-        where = f"{this.name}, {server.name}, {clients} clients, {mode} loop"
-        bench.errors.append({"where": where, "reason": str(failure)})
-        progress("")
-        print(f"failed: {where}: {failure}")
+        bench.fail(f"{this.name}, {server.name}, {clients} clients, {mode} loop", failure)
         return None
 
 
@@ -237,29 +118,6 @@ def common_rates(this, cells):
         if reached:
             rates[n] = max(1, round(reached.get(this.baseline, min(reached.values())) / 2))
     return rates
-
-
-def median(rounds, *path):
-    """The median over the rounds of one figure; None where there is none."""
-    found = [figure(r, *path) for r in rounds]
-    found = [f for f in found if f is not None]
-    return statistics.median(found) if found else None
-
-
-def figure(measured, *path):
-    for key in path:
-        measured = measured[key]
-    return measured
-
-
-def ratios(rounds, baseline):
-    """CPU time per request to the baseline's in the same round: median, least, most."""
-    key = "server_cpu_us_per_request"
-    base = {r["round"]: r[key] for r in baseline}
-    found = [r[key] / base[r["round"]] for r in rounds if r[key] and base.get(r["round"])]
-    if not found:
-        return None
-    return {"median": statistics.median(found), "min": min(found), "max": max(found)}
 
 
 def summary(this, cell, cells):
@@ -283,16 +141,6 @@ def summary(this, cell, cells):
             "generator_limited": sum(r["generator_limited"] for r in opened) * 2 > len(opened),
         },
     }
-
-
-def show(value, decimals=0):
-    return "-" if value is None else f"{value:,.{decimals}f}"
-
-
-def show_ratio(ratio):
-    if ratio is None:
-        return "-"
-    return f"{ratio['median']:.2f} ({ratio['min']:.2f}\u2013{ratio['max']:.2f})"
 
 
 def row_requests(cell):
@@ -333,14 +181,6 @@ def table_requests(this, result):
     if any(s["open"]["unanswered"] for s in rows):
         text += "!  not every request was answered; they count with what they took so far\n"
     return text
-
-
-def columns(rows):
-    """The first column to the left, the others to the right."""
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = [[r[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(r[1:], widths[1:])]
-             for r in rows]
-    return "".join("  ".join(line).rstrip() + "\n" for line in lines)
 
 
 # The machine.
@@ -410,7 +250,8 @@ def stolen():
 def noise(results, before, after):
     """Whether the machine had other things to do."""
     measured = [r for result in results for cell in result.get("cells", ())
-                for r in cell.get("closed", []) + cell.get("open", [])]
+                for mode in ("closed", "open", "rounds") for r in cell.get(mode, [])
+                if "server_kept_waiting_percent" in r]
     noisy = sum(
         max(r["server_kept_waiting_percent"] or 0, r["load_kept_waiting_percent"] or 0)
         > NOISE_PERCENT for r in measured)
@@ -427,12 +268,6 @@ def noise_text(found):
     if found["stolen_percent"] > 1:
         text += f"The hypervisor took {found['stolen_percent']:.1f} % of the time for others.\n"
     return text
-
-
-def progress(text):
-    """What is being measured, on the last line of a terminal; empty: nothing any more."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def options_parse():
