@@ -128,7 +128,6 @@ static const struct reason reasons[] = {
 	{ ERR_LIB_SSL, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -SOQ_ECERTIFICATE,
 		"the client shows no certificate, and one is needed here" },
 	{ ERR_LIB_SSL, SSL_R_BAD_SIGNATURE, -SOQ_ECERTIFICATE, UNPROVEN },
-	{ ERR_LIB_RSA, RSA_R_BAD_SIGNATURE, -SOQ_ECERTIFICATE, UNPROVEN },
 	{ ERR_LIB_SSL, SSL_R_INVALID_STATUS_RESPONSE, -SOQ_ECERTIFICATE,
 		"the proof that the peer's certificate is not revoked is none" },
 
@@ -205,8 +204,8 @@ static const struct reason reasons[] = {
 
 /* ---- the cause ---- */
 
-/* The words for an error. @return false: it has none here */
-static bool find(unsigned long error, struct reason *ret)
+/* The words for an error; NULL: it has none here. */
+static void find(unsigned long error, struct reason *ret)
 {
 	int library = ERR_GET_LIB(error), number = ERR_GET_REASON(error);
 
@@ -214,20 +213,19 @@ static bool find(unsigned long error, struct reason *ret)
 	if (number == ERR_R_MALLOC_FAILURE) {
 		ret->code = -ENOMEM;
 		ret->words = soq_strerror(-ENOMEM);
-		return true;
+		return;
 	}
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].library == library && reasons[i].number == number) {
 			*ret = reasons[i];
-			return true;
+			return;
 		}
 	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++)
 		if (library == ERR_LIB_SSL && number == ALERTS + alerts[i].number) {
 			ret->code = alerts[i].code;
 			ret->words = alerts[i].words;
-			return true;
+			return;
 		}
-	return false;
 }
 
 /* Those that the caller has words for: it knows the SSL object. */
@@ -249,41 +247,53 @@ static bool is_verify(const struct reason *r)
 	return r->library == ERR_LIB_SSL && r->number == SSL_R_CERTIFICATE_VERIFY_FAILED;
 }
 
+/* How near to the cause an error is. The verdict on a handshake is libssl's; what other
+ * libraries say before it are the steps that led there. */
+static int rank(const struct reason *r)
+{
+	if (!r->words && !is_version(r) && !is_verify(r))
+		return 1;
+	return r->library == ERR_LIB_SSL ? 3 : 2;
+}
+
+static void put_openssl(
+	struct soq__tls_text *t, unsigned long error, const char *data, int flags)
+{
+	const char *words = ERR_SYSTEM_ERROR(error) ? soq_strerror(-ERR_GET_REASON(error))
+						    : ERR_reason_error_string(error);
+
+	if (words)
+		soq__tls_put(t, "%s", words);
+	else
+		soq__tls_put(t, "OpenSSL's error %lx", error);
+	if ((flags & ERR_TXT_STRING) && *data) {
+		soq__tls_put(t, " (");
+		soq__tls_put_foreign(t, data, strlen(data));
+		soq__tls_put(t, ")");
+	}
+}
+
 /* Empty the queue. @buf  OpenSSL's words, for a cause that has no others
  * @return false: the queue was empty */
 static bool find_cause(struct reason *ret, char *buf, size_t len)
 {
-	struct soq__tls_text t = soq__tls_text(buf, len);
+	struct soq__tls_text t;
 	unsigned long error;
 	const char *data;
-	bool known = false, any = false;
-	int flags;
+	int flags, best = 0;
 
 	while ((error = ERR_get_error_all(NULL, NULL, NULL, &data, &flags))) {
 		struct reason r;
-		const char *words = ERR_reason_error_string(error);
 
-		if (known)
+		find(error, &r);
+		if (rank(&r) <= best)
 			continue;
-		known = find(error, &r) || is_version(&r) || is_verify(&r);
-		if (any && !known)
-			continue;
-		any = true;
+		best = rank(&r);
 		*ret = r;
 		t = soq__tls_text(buf, len);
-		if (ERR_SYSTEM_ERROR(error))
-			words = soq_strerror(-ERR_GET_REASON(error));
-		if (words)
-			soq__tls_put(&t, "%s", words);
-		else
-			soq__tls_put(&t, "OpenSSL's error %lx", error);
-		if ((flags & ERR_TXT_STRING) && *data) {
-			soq__tls_put(&t, " (");
-			soq__tls_put_foreign(&t, data, strlen(data));
-			soq__tls_put(&t, ")");
-		}
+		put_openssl(&t, error, data, flags);
 	}
-	return any;
+	return best > 0;
 }
 
 /* ---- the sentence ---- */

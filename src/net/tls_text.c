@@ -37,7 +37,7 @@ static void put(struct soq__tls_text *t, const void *bytes, size_t len)
 
 void soq__tls_put(struct soq__tls_text *t, const char *format, ...)
 {
-	char piece[512];
+	char piece[1024];
 	va_list args;
 	int n;
 
@@ -180,22 +180,8 @@ static void put_host(struct soq__tls_text *t, const GENERAL_NAME *name)
 				name->d.iPAddress->data, text, sizeof(text)));
 }
 
-/* Before 2011 the common name was the host's, and where there is no alternative name it still
- * counts (RFC 6125 section 6.4.4). */
-static void put_common_name(struct soq__tls_text *t, const X509 *certificate)
-{
-	const X509_NAME *subject = X509_get_subject_name(certificate);
-	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-	const ASN1_STRING *name =
-		at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-
-	if (name)
-		soq__tls_put_foreign(t, name->data, (size_t)name->length);
-	else
-		soq__tls_put(t, "no host at all");
-}
-
-static void put_names(struct soq__tls_text *t, const GENERAL_NAMES *names, size_t max)
+/* @names  NULL: none. @return whether there is any */
+static bool put_names(struct soq__tls_text *t, const GENERAL_NAMES *names, size_t max)
 {
 	size_t count = 0, done = 0;
 
@@ -215,40 +201,31 @@ static void put_names(struct soq__tls_text *t, const GENERAL_NAMES *names, size_
 	}
 	if (count > done)
 		soq__tls_put(t, " and %zu more", count - done);
+	return count > 0;
 }
 
-static bool has_host(const GENERAL_NAMES *names)
-{
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-		if (is_host(sk_GENERAL_NAME_value(names, i)))
-			return true;
-	return false;
-}
-
-void soq__tls_put_hosts(struct soq__tls_text *t, const X509 *certificate)
+bool soq__tls_put_hosts(struct soq__tls_text *t, const X509 *certificate)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	bool any = put_names(t, names, HOSTS_MAX);
 
-	if (has_host(names))
-		put_names(t, names, HOSTS_MAX);
-	else
-		put_common_name(t, certificate);
 	GENERAL_NAMES_free(names);
+	return any;
 }
 
 void soq__tls_put_certificate(struct soq__tls_text *t, const X509 *certificate)
 {
 	const X509_NAME *subject = X509_get_subject_name(certificate);
 
-	soq__tls_put(t, "the certificate ");
 	if (X509_NAME_entry_count(subject) > 0) {
-		soq__tls_put(t, "of '");
+		soq__tls_put(t, "the certificate of '");
 		soq__tls_put_name(t, subject);
+		soq__tls_put(t, "'");
 	} else {
-		soq__tls_put(t, "for '");
-		soq__tls_put_hosts(t, certificate);
+		soq__tls_put(t, "the certificate for ");
+		if (!soq__tls_put_hosts(t, certificate))
+			soq__tls_put(t, "nobody");
 	}
-	soq__tls_put(t, "'");
 }
 
 void soq__tls_name_text(char *buf, size_t len, const X509_NAME *name)

@@ -7,6 +7,7 @@
 #define SOQ__TLS_TEXT_H
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct soq__tls_text {
@@ -30,7 +31,8 @@ void soq__tls_put_time(struct soq__tls_text *t, const ASN1_TIME *time);
 /* "the certificate of 'CN = a'"; without a subject, by the first name that it is for. */
 void soq__tls_put_certificate(struct soq__tls_text *t, const X509 *certificate);
 
-/* "a.example, *.b.example and 3 more": hosts' names and addresses that it is for. */
-void soq__tls_put_hosts(struct soq__tls_text *t, const X509 *certificate);
+/* "a.example, *.b.example and 3 more": hosts' names and addresses that it is for, by its
+ * alternative names, which alone count (RFC 9525 section 6.2). @return whether there is any */
+bool soq__tls_put_hosts(struct soq__tls_text *t, const X509 *certificate);
 
 #endif

@@ -186,8 +186,15 @@ static void put_crl_wrong(struct soq__tls_text *t, const struct failure *f)
 
 static void put_other_name(struct soq__tls_text *t, const struct failure *f)
 {
-	soq__tls_put(t, "the certificate is for ");
-	soq__tls_put_hosts(t, f->certificate);
+	char hosts[768];
+	struct soq__tls_text list = soq__tls_text(hosts, sizeof(hosts));
+
+	if (!soq__tls_put_hosts(&list, f->certificate)) {
+		soq__tls_put_certificate(t, f->certificate);
+		soq__tls_put(t, " has no host among its alternative names, which alone count");
+		return;
+	}
+	soq__tls_put(t, "the certificate is for %s", hosts);
 	if (f->name) {
 		soq__tls_put(t, ", not for ");
 		soq__tls_put_foreign(t, f->name, strlen(f->name));
