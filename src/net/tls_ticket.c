@@ -9,13 +9,15 @@
  * ticket: so a simulated program's tickets are the same whenever it is run, and end when its
  * own clock says.
  *
- * Invariant: `current` and `former` are read and changed under the lock.
- * Source: RFC 5077 section 4, RFC 9325 section 3.4, SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
+ * Invariant: secret and keys are read and changed under the lock.
+ * Source: RFC 5077 section 4, RFC 5869 (HKDF), RFC 9325 section 3.4,
+ * SSL_CTX_set_tlsext_ticket_key_evp_cb(3).
  */
 #include "net/tls_config.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <soquete/time.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 
 #define ROTATE_NS  ((int64_t)12 * 3600 * SOQ_S)
+#define STEPS_MAX  10000 /* at a time: a clock that leaps by more is wrong */
 #define NAME_BYTES 16
 
 struct key {
@@ -32,21 +35,54 @@ struct key {
 	unsigned char mac[32];
 };
 
+/* What comes of a secret. */
+struct yield {
+	unsigned char secret[32]; /* the next */
+	struct key key;
+};
+
 struct soq__tls_tickets {
 	atomic_uint refs;
 	OSSL_LIB_CTX *library;
 	EVP_CIPHER *cipher;
 	pthread_mutex_t lock;
+	unsigned char secret[32]; /* of the next key */
 	struct key current, former;
 	bool has_former;
 	int64_t made_ns; /* the current one, on the wall clock */
 };
 
-static bool make_key(struct soq__tls_tickets *t)
+static bool expand(struct yield *ret, struct soq__tls_tickets *t)
 {
-	t->made_ns = soq__tls_wall_clock();
-	return RAND_priv_bytes_ex(
-		       t->library, (unsigned char *)&t->current, sizeof(t->current), 0) == 1;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_KEY, t->secret, sizeof(t->secret)),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_INFO, (char *)"soquete tickets", 15),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_KDF *kdf = EVP_KDF_fetch(t->library, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+	bool ok = ctx && EVP_KDF_derive(ctx, (unsigned char *)ret, sizeof(*ret), params) == 1;
+
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	return ok;
+}
+
+static bool next_key(struct soq__tls_tickets *t)
+{
+	struct yield yield;
+	bool ok = expand(&yield, t);
+
+	if (ok) {
+		memcpy(t->secret, yield.secret, sizeof(t->secret));
+		t->former = t->current;
+		t->current = yield.key;
+	}
+	OPENSSL_cleanse(&yield, sizeof(yield));
+	return ok;
 }
 
 struct soq__tls_tickets *soq__tls_tickets_new(OSSL_LIB_CTX *library)
@@ -58,8 +94,10 @@ struct soq__tls_tickets *soq__tls_tickets_new(OSSL_LIB_CTX *library)
 	atomic_init(&t->refs, 1);
 	pthread_mutex_init(&t->lock, NULL);
 	t->library = library;
+	t->made_ns = soq__tls_wall_clock();
 	t->cipher = EVP_CIPHER_fetch(library, "AES-256-CBC", NULL);
-	if (!t->cipher || !make_key(t)) {
+	if (!t->cipher || RAND_priv_bytes_ex(library, t->secret, sizeof(t->secret), 0) != 1 ||
+		!next_key(t)) {
 		soq__tls_tickets_free(t);
 		return NULL;
 	}
@@ -83,29 +121,42 @@ void soq__tls_tickets_free(struct soq__tls_tickets *t)
 	free(t);
 }
 
-/* The key to encrypt with, a new one when the current has served its time. */
-static bool get_current(struct key *ret, struct soq__tls_tickets *t)
+/* Change keys, as often as it was time to since the last change. The lock is held. */
+static bool rotate(struct soq__tls_tickets *t)
 {
+	int64_t steps = soq__min((soq__tls_wall_clock() - t->made_ns) / ROTATE_NS, STEPS_MAX);
 	bool ok = true;
 
-	pthread_mutex_lock(&t->lock);
-	if (soq__tls_wall_clock() - t->made_ns >= ROTATE_NS) {
-		t->former = t->current;
+	for (; steps > 0 && ok; steps--) {
+		ok = next_key(t);
 		t->has_former = true;
-		ok = make_key(t);
+		t->made_ns += ROTATE_NS;
 	}
+	return ok;
+}
+
+/* The key to encrypt with. */
+static bool get_current(struct key *ret, struct soq__tls_tickets *t)
+{
+	bool ok;
+
+	pthread_mutex_lock(&t->lock);
+	ok = rotate(t);
 	*ret = t->current;
 	pthread_mutex_unlock(&t->lock);
 	return ok;
 }
 
-/* The key of a name that came with a ticket. @return 0: none has it; 1; 2: it is the former */
+/* The key of a name that came with a ticket.
+ * @return 0: none has it; 1; 2: it is the former; negative: an error */
 static int find(struct key *ret, struct soq__tls_tickets *t, const unsigned char *name)
 {
 	int found = 0;
 
 	pthread_mutex_lock(&t->lock);
-	if (memcmp(t->current.name, name, NAME_BYTES) == 0) {
+	if (!rotate(t)) {
+		found = -1;
+	} else if (memcmp(t->current.name, name, NAME_BYTES) == 0) {
 		*ret = t->current;
 		found = 1;
 	} else if (t->has_former && memcmp(t->former.name, name, NAME_BYTES) == 0) {
@@ -128,7 +179,7 @@ static bool set_mac(EVP_MAC_CTX *mac, struct key *key)
 	return EVP_MAC_CTX_set_params(mac, params);
 }
 
-/* @return as find(); negative: an error */
+/* @return as find() */
 static int ticket_key(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH],
 	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
