@@ -1,0 +1,728 @@
+/* tls_config.c - what a configuration makes of its options and files: two SSL objects of it
+ * shake hands in memory, and each rule is seen to be kept.
+ */
+#include "contract/fiber.h"
+#include "net/tls_config.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DAY_S ((int64_t)86400)
+
+/* ---- files ---- */
+
+/* A path in the case's folder; so many of them at a time. */
+static const char *path(const char *name)
+{
+	static char texts[64][256];
+	static unsigned next;
+	char *text = texts[next++ % 64];
+
+	snprintf(text, sizeof(texts[0]), "%s/%s", test_dir(), name);
+	return text;
+}
+
+static void write_file(const char *name, const void *data, size_t len)
+{
+	FILE *f = fopen(path(name), "w");
+
+	CHECK(f);
+	CHECK_EQ(fwrite(data, 1, len, f), len);
+	CHECK_EQ(fclose(f), 0);
+}
+
+static void write_text(const char *name, const char *text)
+{
+	write_file(name, text, strlen(text));
+}
+
+static X509 *read_certificate(const char *name)
+{
+	FILE *f = fopen(path(name), "r");
+	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+
+	CHECK(x);
+	fclose(f);
+	return x;
+}
+
+static EVP_PKEY *read_key(const char *name)
+{
+	FILE *f = fopen(path(name), "r");
+	EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
+
+	CHECK(key);
+	fclose(f);
+	return key;
+}
+
+static void make_ca(const char *name)
+{
+	CHECK_OK(soq_make_certificate(path(name), NULL,
+		&(struct soq_certificate_options){ .ca = true, .names = name }));
+}
+
+/* Key and certificate in one file, signed by "ca.pem". */
+static void make(const char *name, const char *names)
+{
+	CHECK_OK(soq_make_certificate(path(name), NULL,
+		&(struct soq_certificate_options){
+			.names = names, .ca_certificate = path("ca.pem"), .replace = true }));
+}
+
+static void make_both(const char *names)
+{
+	make_ca("ca.pem");
+	make("server.pem", names);
+}
+
+/* ---- configurations ---- */
+
+static struct soq_tls *config(const struct soq_tls_options *opt)
+{
+	struct soq_tls *tls = NULL;
+
+	CHECK_OK(soq_tls_new(&tls, opt));
+	return tls;
+}
+
+#define CONFIG(...) config(&(struct soq_tls_options){ __VA_ARGS__ })
+#define SERVER(...) CONFIG(.certificate = path("server.pem"), __VA_ARGS__)
+#define CLIENT(...) CONFIG(.ca = path("ca.pem"), __VA_ARGS__)
+
+static void check_refused(const struct soq_tls_options *opt, int code, const char *part)
+{
+	struct soq_tls *tls = NULL;
+
+	CHECK_ERR(soq_tls_new(&tls, opt), code);
+	CHECK(!tls);
+	ROW("'%s' in: %s", part, soq_last_error());
+	CHECK(strstr(soq_last_error(), part));
+}
+
+/* ---- shaking hands ---- */
+
+struct outcome {
+	int client, server; /* 0, or why it failed */
+	bool resumed;
+	int version;
+	char cipher[64], alpn[32], shown[64];
+	int ca_names; /* that the server told */
+	char why[1024];
+};
+
+enum how { TICKETS_COME, TICKETS_DO_NOT_COME };
+
+static void flow(SSL *from, SSL *to)
+{
+	char byte = 'x';
+
+	if (SSL_write(from, &byte, 1) == 1)
+		SSL_read(to, &byte, 1);
+}
+
+static int result(struct outcome *o, SSL *ssl, struct soq_tls *tls, int rc, bool server)
+{
+	char why[sizeof(o->why)] = "";
+	int code = 0;
+
+	if (rc == 1)
+		code = soq__tls_check(why, sizeof(why), tls, ssl, server);
+	else
+		code = -SOQ_ETLS;
+	if (code < 0 && !*o->why)
+		snprintf(o->why, sizeof(o->why), "%s", why);
+	return code;
+}
+
+static void note(struct outcome *o, SSL *c)
+{
+	const unsigned char *alpn;
+	const X509 *x = SSL_get0_peer_certificate(c);
+	unsigned n;
+
+	o->version = SSL_version(c);
+	o->resumed = SSL_session_reused(c);
+	snprintf(o->cipher, sizeof(o->cipher), "%s", SSL_get_cipher(c));
+	SSL_get0_alpn_selected(c, &alpn, &n);
+	if (alpn)
+		memcpy(o->alpn, alpn, n);
+	o->ca_names = sk_X509_NAME_num(SSL_get0_peer_CA_list(c));
+	if (x)
+		X509_NAME_get_text_by_NID(
+			X509_get_subject_name(x), NID_commonName, o->shown, sizeof(o->shown));
+}
+
+static struct outcome meet_how(
+	struct soq_tls *client, struct soq_tls *server, const char *name, enum how how)
+{
+	struct outcome o = { 0 };
+	SSL *c = NULL, *s = NULL;
+	BIO *a, *b;
+	int rc_c = 0, rc_s = 0;
+
+	CHECK_OK(soq__tls_config_ssl(&c, client, false, name));
+	CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
+	CHECK(BIO_new_bio_pair(&a, 0, &b, 0));
+	SSL_set_bio(c, a, a);
+	SSL_set_bio(s, b, b);
+	for (int i = 0; i < 10 && (rc_c != 1 || rc_s != 1); i++) {
+		rc_c = rc_c == 1 ? 1 : SSL_do_handshake(c);
+		ERR_clear_error();
+		rc_s = rc_s == 1 ? 1 : SSL_do_handshake(s);
+		ERR_clear_error();
+	}
+	o.client = result(&o, c, client, rc_c, false);
+	/* In TLS 1.3 a client learns of its refusal afterwards. */
+	o.server = result(&o, s, server, rc_s, true);
+	note(&o, c);
+	if (how == TICKETS_COME && o.client == 0 && o.server == 0)
+		flow(s, c);
+	ERR_clear_error();
+	SSL_shutdown(c);
+	SSL_free(c);
+	SSL_free(s);
+	return o;
+}
+
+static struct outcome meet(struct soq_tls *client, struct soq_tls *server, const char *name)
+{
+	return meet_how(client, server, name, TICKETS_COME);
+}
+
+static void check_good(struct soq_tls *client, struct soq_tls *server, const char *name)
+{
+	struct outcome o = meet(client, server, name);
+
+	ROW("%s: %s", name, o.why);
+	CHECK_EQ(o.client, 0);
+	CHECK_EQ(o.server, 0);
+}
+
+static void done(struct soq_tls *a, struct soq_tls *b)
+{
+	soq_tls_free(a);
+	soq_tls_free(b);
+}
+
+/* ---- names ---- */
+
+TEST(tls_config_names)
+{
+	static const struct {
+		const char *has, *asked;
+		bool good;
+	} rows[] = {
+		{ "localhost 127.0.0.1 ::1", "localhost", true },
+		{ "localhost 127.0.0.1 ::1", "LocalHost", true },
+		{ "localhost 127.0.0.1 ::1", "localhost.", true },
+		{ "localhost 127.0.0.1 ::1", "127.0.0.1", true },
+		{ "localhost 127.0.0.1 ::1", "::1", true },
+		{ "localhost 127.0.0.1 ::1", "127.0.0.2", false },
+		{ "localhost 127.0.0.1 ::1", "::2", false },
+		{ "localhost 127.0.0.1 ::1", "localhosts", false },
+		{ "fe80::1", "fe80::1%eth0", true },
+		{ "*.a.example", "b.a.example", true },
+		{ "*.a.example", "B.a.Example.", true },
+		{ "*.a.example", "a.example", false },
+		{ "*.a.example", "c.b.a.example", false },
+		{ "*.a.example", "xa.example", false },
+		{ "a.example", "a.example.evil.example", false },
+		{ "127.0.0.1", "localhost", false },
+	};
+
+	make_ca("ca.pem");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq_tls *client, *server;
+		struct outcome o;
+
+		ROW("%s of %s", rows[i].asked, rows[i].has);
+		make("server.pem", rows[i].has);
+		server = SERVER();
+		client = CLIENT();
+		o = meet(client, server, rows[i].asked);
+		CHECK_EQ(o.client, rows[i].good ? 0 : -SOQ_ETLS);
+		done(client, server);
+	}
+}
+
+/* Only the alternative names count, and a wildcard is a whole label. */
+TEST(tls_config_names_of_old)
+{
+	static const struct {
+		const char *extension, *asked;
+		bool good;
+	} rows[] = {
+		{ "DNS:a.example", "a.example", true },
+		{ NULL, "a.example", false },
+		{ "DNS:www*.a.example", "www1.a.example", false },
+		{ "DNS:*.a.example", "www1.a.example", true },
+	};
+
+	make_both("a.example");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		X509 *x = read_certificate("server.pem");
+		EVP_PKEY *key = read_key("server.pem"), *ca_key = read_key("ca.pem");
+		int at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
+		struct soq_tls *client, *server;
+		FILE *f = fopen(path("old.pem"), "w");
+
+		ROW("%s asked, in %s", rows[i].asked, rows[i].extension);
+		X509_EXTENSION_free(X509_delete_ext(x, at));
+		if (rows[i].extension) {
+			X509_EXTENSION *e = X509V3_EXT_conf_nid(
+				NULL, NULL, NID_subject_alt_name, rows[i].extension);
+
+			CHECK(e && X509_add_ext(x, e, -1));
+			X509_EXTENSION_free(e);
+		}
+		CHECK(X509_sign(x, ca_key, EVP_sha256()));
+		CHECK(PEM_write_X509(f, x) &&
+			PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
+		fclose(f);
+		server = CONFIG(.certificate = path("old.pem"));
+		client = CLIENT();
+		CHECK_EQ(meet(client, server, rows[i].asked).client,
+			rows[i].good ? 0 : -SOQ_ETLS);
+		done(client, server);
+		X509_free(x);
+		EVP_PKEY_free(key);
+		EVP_PKEY_free(ca_key);
+	}
+}
+
+TEST(tls_config_bad_names)
+{
+	char longest[300] = "";
+	struct soq_tls *tls;
+	SSL *ssl = NULL;
+
+	make_ca("ca.pem");
+	tls = CLIENT();
+	memset(longest, 'a', sizeof(longest) - 1);
+	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, false, longest), -EINVAL);
+	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, false, ""), -EINVAL);
+	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, true, NULL), -EINVAL);
+	CHECK(!ssl);
+	soq_tls_free(tls);
+}
+
+/* What a client trusts is what it is told, and nobody else. */
+TEST(tls_config_trust)
+{
+	struct soq_tls *server, *client;
+
+	make_both("localhost");
+	make_ca("other.pem");
+	server = SERVER();
+	client = CLIENT();
+	check_good(client, server, "localhost");
+	soq_tls_free(client);
+	client = CONFIG(.ca = path("other.pem"));
+	CHECK_ERR(meet(client, server, "localhost").client, -SOQ_ETLS);
+	soq_tls_free(client);
+	client = config(NULL);
+	CHECK_ERR(meet(client, server, "localhost").client, -SOQ_ETLS);
+	soq_tls_free(client);
+	client = CONFIG(.insecure = true);
+	check_good(client, server, "localhost");
+	check_good(client, server, "other.example");
+	check_good(client, server, NULL);
+	soq_tls_free(client);
+	/* A certificate itself may be what is trusted. */
+	client = CONFIG(.ca = path("server.pem"));
+	check_good(client, server, "localhost");
+	CHECK_ERR(meet(client, server, "other.example").client, -SOQ_ETLS);
+	done(client, server);
+}
+
+TEST(tls_config_ca_folder)
+{
+	char hashed[64];
+	struct soq_tls *server, *client;
+	X509 *ca;
+
+	make_both("localhost");
+	ca = read_certificate("ca.pem");
+	CHECK_OK(mkdir(path("cas"), 0700));
+	snprintf(hashed, sizeof(hashed), "cas/%08lx.0", X509_subject_name_hash(ca));
+	X509_free(ca);
+	CHECK_OK(symlink("../ca.pem", path(hashed)));
+	server = SERVER(.ca = path("cas"), .clients = SOQ_TLS_CLIENTS_ASKED);
+	client = CONFIG(.ca = path("cas"));
+	CHECK_EQ(meet(client, server, "localhost").ca_names, 1);
+	check_good(client, server, "localhost");
+	done(client, server);
+}
+
+TEST(tls_config_expired)
+{
+	struct soq_tls *server, *client;
+
+	CHECK_OK(soq_make_certificate(path("ca.pem"), NULL,
+		&(struct soq_certificate_options){
+			.ca = true, .from_ns = -9 * DAY_S * SOQ_S }));
+	CHECK_OK(soq_make_certificate(path("server.pem"), NULL,
+		&(struct soq_certificate_options){ .ca_certificate = path("ca.pem"),
+			.from_ns = -2 * DAY_S * SOQ_S,
+			.lasts_ns = DAY_S * SOQ_S }));
+	server = SERVER();
+	client = CLIENT();
+	CHECK_ERR(meet(client, server, "localhost").client, -SOQ_ETLS);
+	done(client, server);
+}
+
+/* ---- versions, ciphers, protocols ---- */
+
+TEST(tls_config_versions)
+{
+	static const struct {
+		enum soq_tls_version min_c, max_c, min_s, max_s;
+		int want; /* 0: none */
+	} rows[] = {
+		{ 0, 0, 0, 0, TLS1_3_VERSION },
+		{ 0, SOQ_TLS_1_2, 0, 0, TLS1_2_VERSION },
+		{ 0, 0, 0, SOQ_TLS_1_2, TLS1_2_VERSION },
+		{ SOQ_TLS_1_3, 0, 0, 0, TLS1_3_VERSION },
+		{ SOQ_TLS_1_3, 0, 0, SOQ_TLS_1_2, 0 },
+		{ 0, SOQ_TLS_1_2, SOQ_TLS_1_3, SOQ_TLS_1_3, 0 },
+		{ SOQ_TLS_1_2, SOQ_TLS_1_2, SOQ_TLS_1_2, SOQ_TLS_1_3, TLS1_2_VERSION },
+	};
+
+	make_both("localhost");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq_tls *client =
+			CLIENT(.min_version = rows[i].min_c, .max_version = rows[i].max_c);
+		struct soq_tls *server =
+			SERVER(.min_version = rows[i].min_s, .max_version = rows[i].max_s);
+		struct outcome o = meet(client, server, "localhost");
+
+		ROW("row %zu", i);
+		CHECK_EQ(o.client, rows[i].want ? 0 : -SOQ_ETLS);
+		if (rows[i].want)
+			CHECK_EQ(o.version, rows[i].want);
+		done(client, server);
+	}
+}
+
+TEST(tls_config_old_versions)
+{
+	SSL_CTX *old = SSL_CTX_new(TLS_client_method());
+	struct soq_tls *server;
+	SSL *c, *s;
+	BIO *a, *b;
+
+	make_both("localhost");
+	server = SERVER();
+	SSL_CTX_set_security_level(old, 0);
+	CHECK(SSL_CTX_set_min_proto_version(old, TLS1_VERSION));
+	CHECK(SSL_CTX_set_max_proto_version(old, TLS1_1_VERSION));
+	c = SSL_new(old);
+	SSL_set_connect_state(c);
+	CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
+	CHECK(BIO_new_bio_pair(&a, 0, &b, 0));
+	SSL_set_bio(c, a, a);
+	SSL_set_bio(s, b, b);
+	SSL_do_handshake(c);
+	CHECK_EQ(SSL_get_error(s, SSL_do_handshake(s)), SSL_ERROR_SSL);
+	CHECK_EQ(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_UNSUPPORTED_PROTOCOL);
+	ERR_clear_error();
+	SSL_free(c);
+	SSL_free(s);
+	SSL_CTX_free(old);
+	soq_tls_free(server);
+}
+
+TEST(tls_config_ciphers)
+{
+	static const struct {
+		const char *c, *s, *suites, *want; /* NULL: none */
+	} rows[] = {
+		{ NULL, NULL, NULL, "ECDHE-ECDSA-AES128-GCM-SHA256" },
+		{ "ECDHE+CHACHA20", NULL, NULL, "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		/* The server's order counts, but for those who put ChaCha20 first. */
+		{ "ECDHE+CHACHA20:ECDHE+AESGCM", NULL, NULL, "ECDHE-ECDSA-CHACHA20-POLY1305" },
+		{ "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE+AESGCM", NULL, NULL,
+			"ECDHE-ECDSA-AES128-GCM-SHA256" },
+		{ "AES128-SHA256", NULL, NULL, NULL },
+		{ "ECDHE-ECDSA-AES128-SHA256", NULL, NULL, NULL },
+		{ "AECDH-AES128-SHA:@SECLEVEL=0", "ALL:@SECLEVEL=0", NULL, "refused" },
+		{ NULL, NULL, "TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256" },
+		{ NULL, NULL, "TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256" },
+	};
+
+	make_both("localhost");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum soq_tls_version max = rows[i].suites ? SOQ_TLS_1_3 : SOQ_TLS_1_2;
+		struct soq_tls_options opt = { .ca = path("ca.pem"),
+			.ciphers = rows[i].c,
+			.ciphersuites = rows[i].suites,
+			.max_version = max };
+		struct soq_tls *client, *server = SERVER(.ciphers = rows[i].s);
+		struct outcome o;
+
+		ROW("row %zu", i);
+		if (rows[i].want && strcmp(rows[i].want, "refused") == 0) {
+			check_refused(&opt, -EINVAL, "ciphers");
+			soq_tls_free(server);
+			continue;
+		}
+		client = config(&opt);
+		o = meet(client, server, "localhost");
+		CHECK_EQ(o.client, rows[i].want ? 0 : -SOQ_ETLS);
+		if (rows[i].want)
+			CHECK_STR(o.cipher, rows[i].want);
+		done(client, server);
+	}
+}
+
+TEST(tls_config_alpn)
+{
+	static const struct {
+		const char *c, *s, *want; /* NULL: no connection */
+	} rows[] = {
+		{ NULL, NULL, "" },
+		{ "h2", NULL, "" },
+		{ NULL, "h2", "" },
+		{ "h2 http/1.1", "h2 http/1.1", "h2" },
+		{ "http/1.1 h2", "h2 http/1.1", "h2" },
+		{ "h2  http/1.1\t", " http/1.1 ", "http/1.1" },
+		{ "h2", "http/1.1", NULL },
+		{ "h", "h2", NULL },
+	};
+
+	make_both("localhost");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq_tls *client = CLIENT(.alpn = rows[i].c);
+		struct soq_tls *server = SERVER(.alpn = rows[i].s);
+		struct outcome o = meet(client, server, "localhost");
+
+		ROW("row %zu", i);
+		CHECK_EQ(o.client, rows[i].want ? 0 : -SOQ_ETLS);
+		if (rows[i].want)
+			CHECK_STR(o.alpn, rows[i].want);
+		done(client, server);
+	}
+}
+
+/* ---- several certificates ---- */
+
+TEST(tls_config_sni)
+{
+	static const struct {
+		const char *asked, *want;
+	} rows[] = {
+		{ "first.example", "first.example" },
+		{ "second.example", "second.example" },
+		{ "also.second.example", "second.example" },
+		{ "SECOND.example.", "second.example" },
+		{ "a.third.example", "*.third.example" },
+		{ "exact.third.example", "first.example" },
+		{ "third.example", "first.example" },
+		{ "b.a.third.example", "first.example" },
+		{ "unknown.example", "first.example" },
+		{ "192.0.2.1", "first.example" },
+		{ NULL, "first.example" },
+	};
+	struct soq_tls *server, *client;
+
+	make_both("first.example exact.third.example");
+	make("second.pem", "second.example also.second.example");
+	make("third.pem", "*.third.example");
+	server = SERVER();
+	client = CONFIG(.insecure = true, .no_resumption = true);
+	CHECK_OK(soq_tls_add_certificate(server, path("second.pem"), NULL, NULL));
+	CHECK_OK(soq_tls_add_certificate(server, path("third.pem"), NULL, NULL));
+	for (unsigned v = SOQ_TLS_1_2; v <= SOQ_TLS_1_3; v++)
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			struct outcome o = meet(client, server, rows[i].asked);
+
+			ROW("%s", rows[i].asked ? rows[i].asked : "-");
+			CHECK_EQ(o.client, 0);
+			CHECK_STR(o.shown, rows[i].want);
+		}
+	/* A file that is not there changes nothing. */
+	CHECK_ERR(soq_tls_add_certificate(server, path("none.pem"), NULL, NULL), -ENOENT);
+	CHECK_STR(meet(client, server, "second.example").shown, "second.example");
+	CHECK_ERR(soq_tls_add_certificate(client, path("second.pem"), NULL, NULL), -EINVAL);
+	done(client, server);
+}
+
+/* Two kinds of keys for the same names: each client gets what it understands. */
+TEST(tls_config_two_keys)
+{
+	struct soq_tls *server, *client;
+	struct outcome o;
+
+	make_both("a.example b.example");
+	CHECK_OK(soq_make_certificate(path("rsa.pem"), NULL,
+		&(struct soq_certificate_options){ .names = "b.example a.example",
+			.rsa_bits = 2048,
+			.ca_certificate = path("ca.pem") }));
+	server = SERVER();
+	CHECK_OK(soq_tls_add_certificate(server, path("rsa.pem"), NULL, NULL));
+	client = CLIENT(.max_version = SOQ_TLS_1_2, .ciphers = "ECDHE+aRSA");
+	o = meet(client, server, "b.example");
+	CHECK_EQ(o.client, 0);
+	CHECK_STR(o.shown, "b.example");
+	soq_tls_free(client);
+	client = CLIENT(.max_version = SOQ_TLS_1_2, .ciphers = "ECDHE+aECDSA");
+	o = meet(client, server, "b.example");
+	CHECK_EQ(o.client, 0);
+	CHECK_STR(o.shown, "a.example");
+	CHECK(!soq__tls_config_is_slow(server));
+	done(client, server);
+}
+
+TEST(tls_config_slow)
+{
+	static const struct {
+		unsigned bits;
+		bool slow;
+	} rows[] = { { 0, false }, { 2048, false }, { 3072, true } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct soq_tls *server;
+
+		ROW("RSA %u", rows[i].bits);
+		CHECK_OK(soq_make_certificate(path("server.pem"), NULL,
+			&(struct soq_certificate_options){
+				.rsa_bits = rows[i].bits, .replace = true }));
+		server = SERVER();
+		CHECK_EQ(soq__tls_config_is_slow(server), rows[i].slow);
+		CHECK(soq__tls_can_serve(server));
+		soq_tls_free(server);
+	}
+}
+
+/* ---- reading again ---- */
+
+TEST(tls_config_reload)
+{
+	struct soq_tls *server, *client;
+	struct outcome o;
+
+	make_both("first.example");
+	server = SERVER();
+	client = CONFIG(.insecure = true);
+	CHECK_STR(meet(client, server, "x.example").shown, "first.example");
+	make("server.pem", "second.example");
+	CHECK_STR(meet(client, server, "y.example").shown, "first.example");
+	CHECK_OK(soq_tls_reload(server));
+	CHECK_STR(meet(client, server, "z.example").shown, "second.example");
+	/* Who was here before need not shake hands in full. */
+	o = meet(client, server, "x.example");
+	CHECK(o.resumed);
+	/* All or nothing. */
+	write_text("server.pem", "");
+	CHECK_ERR(soq_tls_reload(server), -SOQ_ETLS);
+	CHECK(strstr(soq_last_error(), "is empty"));
+	CHECK_STR(meet(client, server, "w.example").shown, "second.example");
+	CHECK_OK(unlink(path("server.pem")));
+	CHECK_ERR(soq_tls_reload(server), -ENOENT);
+	CHECK_STR(meet(client, server, "v.example").shown, "second.example");
+	done(client, server);
+}
+
+/* ---- resumption ---- */
+
+TEST(tls_config_resume)
+{
+	make_both("localhost *.x.example");
+	for (unsigned v = SOQ_TLS_1_2; v <= SOQ_TLS_1_3; v++) {
+		struct soq_tls *server = SERVER(), *client = CLIENT(.max_version = v);
+		struct soq_tls *other = CLIENT(.max_version = v), *second = SERVER();
+		struct soq_tls *never = SERVER(.no_resumption = true);
+
+		ROW("version %u", v);
+		CHECK(!meet(client, server, "localhost").resumed);
+		CHECK(meet(client, server, "localhost").resumed);
+		CHECK(meet(client, server, "LOCALHOST.").client == 0);
+		/* Neither for another name, nor by another client, nor with another server. */
+		CHECK(!meet(client, server, "a.x.example").resumed);
+		CHECK(!meet(other, server, "localhost").resumed);
+		CHECK(!meet(client, second, "localhost").resumed);
+		CHECK(!meet(client, never, "b.x.example").resumed);
+		CHECK(!meet(client, never, "b.x.example").resumed);
+		/* What was checked by former rules is not used. */
+		CHECK(meet(client, server, "a.x.example").resumed);
+		CHECK_OK(soq_tls_reload(client));
+		CHECK(!meet(client, server, "a.x.example").resumed);
+		CHECK(meet(client, server, "a.x.example").resumed);
+		done(client, server);
+		done(other, second);
+		client = CLIENT(.max_version = v, .no_resumption = true);
+		server = SERVER();
+		CHECK(!meet(client, server, "a.x.example").resumed);
+		CHECK(!meet(client, server, "a.x.example").resumed);
+		done(client, server);
+		soq_tls_free(never);
+	}
+}
+
+/* A session is used once: two tickets are good for two connections. */
+TEST(tls_config_resume_once)
+{
+	struct soq_tls *server, *client;
+
+	make_both("localhost");
+	server = SERVER();
+	client = CLIENT();
+	meet(client, server, "localhost");
+	CHECK(meet_how(client, server, "localhost", TICKETS_DO_NOT_COME).resumed);
+	CHECK(meet_how(client, server, "localhost", TICKETS_DO_NOT_COME).resumed);
+	CHECK(!meet_how(client, server, "localhost", TICKETS_DO_NOT_COME).resumed);
+	done(client, server);
+}
+
+/* The oldest of too many sessions goes first. */
+TEST(tls_config_resume_bound)
+{
+	struct soq_tls *server, *client;
+	char name[32];
+
+	make_both("*.x.example");
+	server = SERVER();
+	client = CLIENT();
+	for (int i = 0; i < 140; i++) {
+		snprintf(name, sizeof(name), "n%d.x.example", i);
+		CHECK_EQ(meet(client, server, name).client, 0);
+	}
+	CHECK(!meet_how(client, server, "n0.x.example", TICKETS_DO_NOT_COME).resumed);
+	CHECK(!meet_how(client, server, "n11.x.example", TICKETS_DO_NOT_COME).resumed);
+	CHECK(meet_how(client, server, "n12.x.example", TICKETS_DO_NOT_COME).resumed);
+	CHECK(meet_how(client, server, "n139.x.example", TICKETS_DO_NOT_COME).resumed);
+	done(client, server);
+}
+
+/* Many tickets of one name do not push out the others'. */
+TEST(tls_config_resume_same)
+{
+	struct soq_tls *server, *client;
+	int resumed = 0;
+
+	make_both("*.x.example");
+	server = SERVER();
+	client = CLIENT(.max_version = SOQ_TLS_1_3);
+	for (int i = 0; i < 10; i++) {
+		struct soq_tls *once = SERVER();
+
+		CHECK(!meet(client, once, "a.x.example").resumed);
+		soq_tls_free(once);
+	}
+	meet(client, server, "a.x.example");
+	while (meet_how(client, server, "a.x.example", TICKETS_DO_NOT_COME).resumed)
+		resumed++;
+	CHECK_EQ(resumed, 2);
+	done(client, server);
+}
