@@ -217,6 +217,8 @@ static int ticket_made(SSL *ssl, void *arg)
 	return 1;
 }
 
+/* A client of TLS 1.3 uses a ticket once, and so needs another for each use; OpenSSL gives it
+ * only if told, where the keys are not its own. */
 static SSL_TICKET_RETURN ticket_came(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
 	size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
@@ -224,8 +226,9 @@ static SSL_TICKET_RETURN ticket_came(SSL *ssl, SSL_SESSION *session, const unsig
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	SSL_SESSION_set_time(
 		session, (long)(time(NULL) - (wall_clock_s() - SSL_SESSION_get_time(session))));
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
-					    : SSL_TICKET_RETURN_USE_RENEW;
+	return status == SSL_TICKET_SUCCESS && SSL_version(ssl) < TLS1_3_VERSION
+		? SSL_TICKET_RETURN_USE
+		: SSL_TICKET_RETURN_USE_RENEW;
 }
 
 int soq__tls_tickets_use(SSL_CTX *ctx, struct soq__tls_tickets *tickets)

@@ -685,6 +685,22 @@ TEST(tls_config_resume_once)
 	done(client, server);
 }
 
+/* Whoever resumes gets what the next one needs. */
+TEST(tls_config_resume_again)
+{
+	make_both("localhost");
+	for (unsigned v = SOQ_TLS_1_2; v <= SOQ_TLS_1_3; v++) {
+		struct soq_tls *server = SERVER(), *client = CLIENT(.max_version = v);
+
+		meet(client, server, "localhost");
+		for (int i = 0; i < 6; i++) {
+			ROW("version %u, connection %d", v, i);
+			CHECK(meet(client, server, "localhost").resumed);
+		}
+		done(client, server);
+	}
+}
+
 /* The oldest of too many sessions goes first. */
 TEST(tls_config_resume_bound)
 {
