@@ -108,6 +108,14 @@ static bool read_duration(const char *text, int64_t *ret)
 	return tool_duration(text, ret) && *ret > 0;
 }
 
+static bool read_one_more(const char *text, struct tool_texts *ret)
+{
+	if (!*text || ret->count == TOOL_TEXTS_MAX)
+		return false;
+	ret->list[ret->count++] = text;
+	return true;
+}
+
 static bool read_engine(const char *text, const char **ret)
 {
 	*ret = text;
@@ -128,6 +136,10 @@ static int read_value(const struct tool_command *command, const struct tool_opti
 		*(const char **)value = text;
 		ok = *text;
 		wanted = "a value: it is empty";
+		break;
+	case OPTION_TEXTS:
+		ok = read_one_more(text, value);
+		wanted = *text ? "taken: there are too many of them" : "a value: it is empty";
 		break;
 	case OPTION_DURATION:
 		ok = read_duration(text, value);

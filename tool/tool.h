@@ -19,6 +19,7 @@ enum { TOOL_DONE = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
 enum tool_option_kind {
 	OPTION_FLAG,	 /* bool */
 	OPTION_TEXT,	 /* const char *, borrowed from argv */
+	OPTION_TEXTS,	 /* struct tool_texts: may be given several times */
 	OPTION_DURATION, /* int64_t, nanoseconds, more than 0; "none" is SOQ_NEVER */
 	OPTION_COUNT,	 /* unsigned, at least 1; "none" is UINT_MAX */
 	OPTION_WORKERS,	 /* unsigned; "auto" is one for each processor */
@@ -28,6 +29,14 @@ enum tool_option_kind {
 	OPTION_MODE,	 /* unsigned, octal permissions */
 	OPTION_SHAPE,	 /* enum soq_shape */
 	OPTION_ENGINE,	 /* const char *, one that soq_engine_select() knows */
+};
+
+#define TOOL_TEXTS_MAX 32
+
+/* The values of an option that may be given several times, in their order. */
+struct tool_texts {
+	const char *list[TOOL_TEXTS_MAX]; /* borrowed from argv */
+	unsigned count;
 };
 
 struct tool_option {
