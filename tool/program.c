@@ -23,12 +23,14 @@
 #include <unistd.h>
 
 #define RELAY_BYTES  16384
-#define ANSWER_BYTES 65507 /* the most that UDP over IPv4 carries */
+#define LINGER_NS    (2 * SOQ_S) /* for the peer's end, when the program has ended */
+#define ANSWER_BYTES 65507	 /* the most that UDP over IPv4 carries */
 
 struct program {
 	struct soq_stream *socket; /* our end of the pair */
 	pid_t pid;
 	int pidfd;
+	int status; /* as waitpid(2) has it */
 };
 
 /* environ with two variables more. Only the array is new, and the caller's. */
@@ -157,7 +159,7 @@ static void wait_blocking(void *arg)
 {
 	struct program *p = arg;
 
-	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
 		;
 }
 
@@ -180,6 +182,7 @@ static void reap(struct program *p)
 
 struct flow {
 	struct soq_stream *from, *to;
+	bool truncated; /* only TLS can tell */
 };
 
 /* Pass bytes on until one side has ended. A reset, or a client that has been silent for
@@ -198,6 +201,7 @@ static void pump(void *arg)
 				return;
 		}
 	}
+	flow->truncated = n == -SOQ_ETRUNCATED;
 	soq_shutdown(flow->to);
 }
 
@@ -217,10 +221,10 @@ static int relay(struct soq_stream *peer, struct program *p)
 	if (!rc)
 		pump(&down);
 	soq_scope_close(scope);
-	return rc;
+	return rc < 0 || !up.truncated ? rc : -SOQ_ETRUNCATED;
 }
 
-int tool_program_serve(struct soq_stream *peer, const char *program)
+static int run(struct soq_stream *peer, const char *program, int *ret_status)
 {
 	struct soq_addr peer_addr = { .len = 0 }, local_addr = { .len = 0 };
 	struct program p = { .pidfd = -1 };
@@ -235,7 +239,26 @@ int tool_program_serve(struct soq_stream *peer, const char *program)
 	/* A program that still writes, to a client that is gone, gets EPIPE now. */
 	soq_close(p.socket);
 	reap(&p);
+	*ret_status = WIFSIGNALED(p.status) ? 128 + WTERMSIG(p.status) : WEXITSTATUS(p.status);
 	return rc;
+}
+
+int tool_program_serve(struct soq_stream *peer, const char *program)
+{
+	int status;
+
+	return run(peer, program, &status);
+}
+
+int tool_program_beside(const char *subcommand, const char *program, struct soq_stream *peer,
+	const char *endpoint)
+{
+	int status = TOOL_FAILED, rc = run(peer, program, &status);
+	int64_t outer = soq_deadline(soq_now() + LINGER_NS);
+
+	soq_finish(peer);
+	soq_deadline_restore(outer);
+	return rc < 0 ? tool_fail(subcommand, "%s: %s", endpoint, soq_strerror(rc)) : status;
 }
 
 int tool_program_answer(

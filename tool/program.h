@@ -22,9 +22,19 @@ int tool_program_become(const char *subcommand, const char *program, int fd,
  * kills it.
  *
  * @peer  borrowed
- * @return 0, or a negative code when it could not be started
+ * @return 0, or a negative code when it could not be started; -SOQ_ETRUNCATED when the peer's
+ *         flow was cut off, of which the program has not heard: it got an end
  */
 int tool_program_serve(struct soq_stream *peer, const char *program);
+
+/**
+ * The same where the stream has TLS, of which a program's socket knows nothing: for one client,
+ * whose stream is closed. Suspends.
+ * @return the program's exit status; 128 and the signal's number if one ended it; TOOL_FAILED,
+ *         reported
+ */
+int tool_program_beside(const char *subcommand, const char *program, struct soq_stream *peer,
+	const char *endpoint);
 
 /**
  * Run the program for a datagram: that is its whole input, and its whole output, if there

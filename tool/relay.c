@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define RELAY_BYTES 65536
+#define GOODBYE_NS  SOQ_S
 
 struct relay {
 	const struct tool_relay_options *opt;
@@ -47,7 +48,11 @@ static void fail(struct relay *r, const char *what, int code)
 {
 	if (code == -ECANCELED)
 		return; /* by ourselves: the relay has ended */
-	if (!r->failed)
+	/* Of TLS, the library's sentence says more than the code. */
+	if (!r->failed && (code == -SOQ_ETLS || code == -SOQ_ECERTIFICATE))
+		tool_fail(
+			r->opt->command, "%s %s: %s", what, r->opt->endpoint, soq_last_error());
+	else if (!r->failed)
 		tool_fail(r->opt->command, "%s %s: %s", what, r->opt->endpoint,
 			soq_strerror(code));
 	r->failed = true;
@@ -190,6 +195,16 @@ static void wait_end(struct relay *r)
 	}
 }
 
+/* The peer, which has left, is told that we end, too: TLS has a word for it. Should it not
+ * listen, we do not wait. */
+static void say_goodbye(struct soq_stream *peer)
+{
+	int64_t outer = soq_deadline(soq_now() + GOODBYE_NS);
+
+	soq_shutdown(peer);
+	soq_deadline_restore(outer);
+}
+
 int tool_relay(
 	struct soq_stream *peer, struct tool_stdio *io, const struct tool_relay_options *opt)
 {
@@ -217,6 +232,8 @@ out:
 	if (rc)
 		fail(&r, "relay", rc);
 	soq_scope_close(scope);
+	if (!r.failed && !r.up_ended)
+		say_goodbye(peer);
 	soq_event_free(r.changed);
 	free(r.down_buf);
 	free(r.up_buf);
