@@ -393,8 +393,8 @@ static void note(struct soq_sim_host *host, const struct lookup *l, int64_t dela
 		addresses_text(text, sizeof(text), l);
 	if (delay_ns != SOQ_NEVER)
 		soq__sim_duration_text(after, delay_ns);
-	soq__sim_note(host->sim, host, "asks for %s %s: %s%s%s", type_name(l->type), l->name,
-		*text ? text : "no such record", *after ? ", after " : "", after);
+	soq__sim_note(host->sim, host, "DNS %s %s: %s%s%s", type_name(l->type), l->name,
+		*text ? text : "no such record", *after ? " in " : "", after);
 }
 
 static void digest(struct soq_sim *sim, const struct soq__sim_buffer *b, int64_t delay_ns)

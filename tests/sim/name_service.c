@@ -259,11 +259,11 @@ TEST(sim_names_seen)
 	ask("1.0.0.10.in-addr.arpa", PTR, buf, &delay_ns);
 	world_close();
 	CHECK(fclose(file) == 0);
-	CHECK(strstr(log, "  asks for AAAA b: fd00::2, after 2 ms\n"));
-	CHECK(strstr(log, "  asks for A b: 10.0.0.2, after 2 ms\n"));
-	CHECK(strstr(log, "  asks for A c.it: no such name, after 2 ms\n"));
-	CHECK(strstr(log, "  asks for A hole.it: 192.0.2.1, after 2 ms\n"));
-	CHECK(strstr(log, "  asks for AAAA hole.it: no answer\n"));
-	CHECK(strstr(log, "  asks for PTR 1.0.0.10.in-addr.arpa: a, after 2 ms\n"));
+	CHECK(strstr(log, "  DNS AAAA b: fd00::2 in 2 ms\n"));
+	CHECK(strstr(log, "  DNS A b: 10.0.0.2 in 2 ms\n"));
+	CHECK(strstr(log, "  DNS A c.it: no such name in 2 ms\n"));
+	CHECK(strstr(log, "  DNS A hole.it: 192.0.2.1 in 2 ms\n"));
+	CHECK(strstr(log, "  DNS AAAA hole.it: no answer\n"));
+	CHECK(strstr(log, "  DNS PTR 1.0.0.10.in-addr.arpa: a in 2 ms\n"));
 	free(log);
 }
