@@ -17,7 +17,8 @@ SOQ_BEGIN_C
 struct soq_stream;
 
 /**
- * Suspends until connected to an endpoint: TCP, Unix stream, or an inherited socket.
+ * Suspends until connected to an endpoint: TCP, TLS, Unix stream, or an inherited socket.
+ * For tls:// the handshake has taken place too, by the defaults of tls.h.
  * A name's addresses race: the next is tried when one has failed or has not answered for 250
  * ms, IPv6 and IPv4 in turn; none is given up for that, and the first that answers wins.
  *
@@ -27,7 +28,7 @@ struct soq_stream;
  * @return 0; -SOQ_EENDPOINT, -SOQ_ENONAME, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL, -SOQ_ENOPORT;
  *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the reason of the address that failed
  * last, and soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
- *         -EPROTOTYPE for a datagram endpoint
+ *         -EPROTOTYPE for a datagram endpoint; those of soq_connect_tls() for tls://
  *
  * Source: RFC 9293 section 3.10.1, RFC 8305 section 5, connect(2).
  */
@@ -45,6 +46,9 @@ SOQ_API int soq_connect(struct soq_stream **ret, const char *endpoint);
  *         -EBUSY                   another fiber is receiving
  *         -EINVAL                  @len is 0
  *         -ECONNRESET              only soq_close() remains valid
+ *         -SOQ_ETRUNCATED          TLS: the peer's flow ended without its saying so
+ *         -SOQ_ETLS, -SOQ_ECERTIFICATE  TLS: the handshake failed, or a later record is not
+ *                                  the peer's; soq_last_error() says why
  *
  * Source: RFC 9293 section 3.10.4; recv(2).
  */
@@ -107,7 +111,7 @@ SOQ_API ssize_t soq_send(struct soq_stream *s, const void *buf, size_t len);
 SOQ_API ssize_t soq_send_text(struct soq_stream *s, const char *text);
 
 /**
- * Suspends until a part of a file is sent, without a copy through user space.
+ * Suspends until a part of a file is sent; without TLS, without a copy through user space.
  *
  * @fd      a descriptor that sendfile(2) can read: a regular file; borrowed, its own
  *          offset is not used
@@ -121,7 +125,8 @@ SOQ_API ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size
 
 /**
  * End our flow: the peer receives what was sent and then an end; its own flow goes on.
- * @return 0; -ENOTCONN, -ECONNRESET
+ * With TLS the end is said (close_notify), and may suspend.
+ * @return 0; -ENOTCONN, -ECONNRESET; with TLS also -ETIMEDOUT, -ECANCELED, -EBUSY
  * Source: RFC 9293 section 3.10.5; shutdown(2).
  */
 SOQ_API int soq_shutdown(struct soq_stream *s);
@@ -141,7 +146,8 @@ SOQ_API int soq_finish(struct soq_stream *s);
 /**
  * Close at once; never suspends. Unread input makes the kernel reset the connection: to
  * end gracefully, use soq_finish(). An operation that another fiber has pending on the
- * stream is a program's error (assertion). Accepts NULL.
+ * stream is a program's error (assertion). With TLS the peer is not told that our flow is
+ * whole. Accepts NULL.
  */
 SOQ_API void soq_close(struct soq_stream *s);
 
@@ -172,8 +178,8 @@ SOQ_API int soq_adopt(struct soq_stream **ret, int fd);
  * program to be executed. It stays close-on-exec.
  *
  * @return the descriptor, now the caller's, and @s is freed; -EBUSY (an operation is
- *         pending), and @s is still the caller's. Bytes received but not yet given out are
- *         lost.
+ *         pending), -EOPNOTSUPP (it has TLS), and @s is still the caller's. Bytes received but
+ * not yet given out are lost.
  */
 SOQ_API int soq_detach(struct soq_stream *s);
 

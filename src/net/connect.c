@@ -113,16 +113,3 @@ int soq__connect(
 			endpoint_text);
 	}
 }
-
-int soq_connect(struct soq_stream **ret, const char *endpoint)
-{
-	struct soq_endpoint e;
-	int rc = soq_endpoint_parse(&e, endpoint);
-
-	if (rc < 0)
-		return rc;
-	if (e.scheme == SOQ_SCHEME_TLS)
-		return soq__fail(
-			-EPROTONOSUPPORT, "connect %s: this version has no TLS yet", endpoint);
-	return soq__connect(ret, endpoint, &e);
-}

@@ -1,5 +1,6 @@
 /* listener.c - see listener.h. */
 #include "net/net.h"
+#include "net/tls.h"
 #include <soquete/error.h>
 #include "fiber/last_error.h"
 #include <assert.h>
@@ -14,6 +15,7 @@ struct soq_listener {
 	bool accepting;
 	int64_t timeout_ns;
 	struct soq__unix_path *path; /* NULL for other sockets */
+	struct soq_tls *tls;	     /* that clients begin with, or NULL */
 };
 
 static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
@@ -51,20 +53,20 @@ static int open_listening(struct soq_listener *l, const struct soq_endpoint *e,
 	return 0;
 }
 
-static int check_scheme(const struct soq_endpoint *e, const char *text)
+static int check_scheme(
+	const struct soq_endpoint *e, const char *text, const struct soq_tls *tls)
 {
-	switch (e->scheme) {
-	case SOQ_SCHEME_TCP:
-	case SOQ_SCHEME_UNIX:
-	case SOQ_SCHEME_FD:
-		return 0;
-	case SOQ_SCHEME_TLS:
-		return soq__fail(
-			-EPROTONOSUPPORT, "listen %s: this version has no TLS yet", text);
-	default:
+	bool is_tls = tls || e->scheme == SOQ_SCHEME_TLS;
+
+	if (e->scheme == SOQ_SCHEME_UDP || e->scheme == SOQ_SCHEME_UNIXGRAM)
 		return soq__fail(-EPROTOTYPE,
 			"listen %s: this is a datagram endpoint; use soq_dgram_open()", text);
-	}
+	if (is_tls && !soq__tls_can_serve(tls))
+		return soq__fail(-EINVAL,
+			"listen %s: TLS needs a certificate and its key; `soquete cert` makes "
+			"some to try it",
+			text);
+	return 0;
 }
 
 int soq__listen(struct soq_listener **ret, const char *endpoint,
@@ -75,8 +77,9 @@ int soq__listen(struct soq_listener **ret, const char *endpoint,
 	struct soq_listener *l;
 	int rc = soq_endpoint_parse(&e, endpoint);
 
+	opt = opt ? opt : &defaults;
 	if (rc == 0)
-		rc = check_scheme(&e, endpoint);
+		rc = check_scheme(&e, endpoint, opt->tls);
 	if (rc < 0)
 		return rc;
 	l = calloc(1, sizeof(*l));
@@ -84,11 +87,12 @@ int soq__listen(struct soq_listener **ret, const char *endpoint,
 		return -ENOMEM;
 	l->worker = soq__worker();
 	l->timeout_ns = SOQ_NEVER;
-	rc = open_listening(l, &e, endpoint, opt ? opt : &defaults, found_port);
+	rc = open_listening(l, &e, endpoint, opt, found_port);
 	if (rc < 0) {
 		free(l);
 		return rc;
 	}
+	l->tls = soq__tls_ref(opt->tls);
 	*ret = l;
 	return 0;
 }
@@ -154,15 +158,26 @@ unsigned soq__listener_waiting(const struct soq_listener *l)
 
 int soq_accept(struct soq_stream **ret, struct soq_listener *l)
 {
+	struct soq_stream *s;
 	struct soq_addr peer;
 	int fd = soq__accept_fd(l, &peer), rc;
 
 	if (fd < 0)
 		return fd;
-	rc = soq__stream_new(ret, fd, false, &peer);
-	if (rc < 0)
+	rc = soq__stream_new(&s, fd, false, &peer);
+	if (rc < 0) {
 		soq__close_fd(fd);
-	return rc;
+		return rc;
+	}
+	if (l->tls)
+		rc = soq__tls_begin(
+			s, &(struct soq__tls_begin){ .tls = l->tls, .server = true });
+	if (rc < 0) {
+		soq_close(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
 }
 
 int soq_listener_addr(const struct soq_listener *l, struct soq_addr *ret)
@@ -187,6 +202,7 @@ void soq_listener_close(struct soq_listener *l)
 	assert(!l->accepting);
 	soq__unix_unbind(l->path);
 	soq__type(l->worker)->close_socket(l->worker->engine, &l->socket);
+	soq_tls_free(l->tls);
 	free(l);
 }
 
@@ -199,5 +215,6 @@ void soq__listener_abandon(struct soq_listener *l)
 {
 	soq__type(soq__worker())->close_socket(soq__worker()->engine, &l->socket);
 	free(l->path);
+	soq_tls_free(l->tls);
 	free(l);
 }

@@ -111,6 +111,7 @@ struct soq_stream {
 	void *data;
 	void (*free_data)(void *);
 	struct soq_addr peer; /* as accepted or connected to; len 0: ask the kernel */
+	struct soq__tls *tls; /* NULL: what is sent is what the socket takes (tls.h) */
 };
 
 /* A stream whose socket is still to be opened, or NULL. A socket stays where it is from

@@ -4,6 +4,7 @@
  * every receive empties it first.
  */
 #include "net/net.h"
+#include "net/tls.h"
 #include <soquete/error.h>
 #include <assert.h>
 #include <errno.h>
@@ -14,8 +15,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SEND_FILE_CHUNK ((size_t)512 * 1024)
+#define TLS_FILE_CHUNK	((size_t)64 * 1024) /* read into memory, on a fiber's stack it is not \
+					     */
 
 /* ---- life ---- */
 
@@ -114,6 +118,7 @@ static void stream_free(struct soq_stream *s)
 {
 	if (s->free_data)
 		s->free_data(s->data);
+	soq__tls_free(s);
 	free(s->buffer);
 	free(s);
 }
@@ -133,6 +138,8 @@ int soq_detach(struct soq_stream *s)
 
 	if (s->receiving || s->sending)
 		return -EBUSY;
+	if (s->tls)
+		return -EOPNOTSUPP;
 	rc = soq__type(s->worker)->release(s->worker->engine, &s->socket);
 	if (rc < 0)
 		return rc;
@@ -153,7 +160,7 @@ static ssize_t recv_socket(struct soq_stream *s, void *buf, size_t len)
 		return -EBUSY;
 	s->receiving = true;
 	soq__list_init(&op.node);
-	n = soq__perform(&op, s->recv_timeout_ns);
+	n = s->tls ? soq__tls_recv(s, buf, len) : soq__perform(&op, s->recv_timeout_ns);
 	s->receiving = false;
 	return (ssize_t)n;
 }
@@ -235,6 +242,8 @@ ssize_t soq__stream_fill(struct soq_stream *s, size_t room)
 
 void soq__stream_trim(struct soq_stream *s)
 {
+	if (s->tls)
+		soq__tls_trim(s);
 	if (s->count > 0)
 		return;
 	free(s->buffer);
@@ -274,7 +283,7 @@ int soq_wait_readable(struct soq_stream *s)
 		return soq__check(s->worker->current);
 	s->receiving = true;
 	soq__list_init(&op.node);
-	rc = soq__perform(&op, s->recv_timeout_ns);
+	rc = s->tls ? soq__tls_wait_readable(s) : soq__perform(&op, s->recv_timeout_ns);
 	s->receiving = false;
 	return rc < 0 ? (int)rc : 0;
 }
@@ -404,6 +413,40 @@ static ssize_t end_send(struct soq_stream *s, size_t sent, int64_t code)
 	return (ssize_t)sent;
 }
 
+/* @return the bytes that the socket has taken, or a negative code */
+static int64_t send_socket(struct soq_stream *s, const char *buf, size_t len)
+{
+	struct soq__op op = {
+		.code = SOQ__OP_SEND,
+		.socket = &s->socket,
+		.buf = (char *)(uintptr_t)buf,
+		.len = len,
+		.flags = MSG_NOSIGNAL,
+	};
+
+	soq__list_init(&op.node);
+	return soq__perform(&op, s->send_timeout_ns);
+}
+
+/* Send all that can be, by the sending fiber. @return 0, or what cut it short */
+static int64_t send_all(struct soq_stream *s, const char *buf, size_t len, size_t *sent)
+{
+	int64_t n = 0;
+	int cut = 0;
+
+	while (*sent < len && n >= 0) {
+		if (s->tls)
+			n = soq__tls_send(s, buf + *sent, len - *sent, &cut);
+		else
+			n = send_socket(s, buf + *sent, len - *sent);
+		if (n > 0)
+			*sent += (size_t)n;
+		if (cut < 0)
+			n = cut;
+	}
+	return n < 0 ? n : 0;
+}
+
 ssize_t soq_send(struct soq_stream *s, const void *buf, size_t len)
 {
 	size_t sent = 0;
@@ -411,21 +454,8 @@ ssize_t soq_send(struct soq_stream *s, const void *buf, size_t len)
 
 	if (n < 0)
 		return (ssize_t)n;
-	while (sent < len && n >= 0) {
-		struct soq__op op = {
-			.code = SOQ__OP_SEND,
-			.socket = &s->socket,
-			.buf = (char *)(uintptr_t)buf + sent,
-			.len = len - sent,
-			.flags = MSG_NOSIGNAL,
-		};
-
-		soq__list_init(&op.node);
-		n = soq__perform(&op, s->send_timeout_ns);
-		if (n > 0)
-			sent += (size_t)n;
-	}
-	return end_send(s, sent, n < 0 ? n : 0);
+	n = send_all(s, buf, len, &sent);
+	return end_send(s, sent, n);
 }
 
 ssize_t soq_send_text(struct soq_stream *s, const char *text)
@@ -460,14 +490,36 @@ static ssize_t send_file_quietly(struct soq_stream *s, int fd, off_t *offset, si
 	return n;
 }
 
-ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
+/* What is sent must be encrypted, and so read first. */
+static int64_t send_file_read(
+	struct soq_stream *s, int fd, int64_t offset, size_t len, size_t *sent)
+{
+	char *chunk = malloc(TLS_FILE_CHUNK);
+	int64_t rc = chunk ? 0 : -ENOMEM;
+
+	while (*sent < len && rc == 0) {
+		size_t chunk_sent = 0;
+		ssize_t n = pread(fd, chunk, soq__min_size(len - *sent, TLS_FILE_CHUNK),
+			(off_t)(offset + (int64_t)*sent));
+
+		if (n <= 0) {
+			rc = n < 0 ? -errno : 0;
+			break;
+		}
+		rc = send_all(s, chunk, (size_t)n, &chunk_sent);
+		*sent += chunk_sent;
+	}
+	free(chunk);
+	return rc;
+}
+
+static int64_t send_file_directly(
+	struct soq_stream *s, int fd, int64_t offset, size_t len, size_t *ret_sent)
 {
 	size_t sent = 0;
 	off_t at = offset;
-	ssize_t n = len > SSIZE_MAX || offset < 0 ? -EINVAL : begin_send(s);
+	ssize_t n = 0;
 
-	if (n < 0)
-		return n;
 	while (sent < len) {
 		n = soq__check(s->worker->current);
 		if (n == 0)
@@ -484,13 +536,36 @@ ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
 		if (sent < len && s->worker->ready_count > 0)
 			soq__reschedule(s->worker); /* a big file is not to hold others up */
 	}
-	return end_send(s, sent, n < 0 ? n : 0);
+	*ret_sent = sent;
+	return n < 0 ? n : 0;
+}
+
+ssize_t soq_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
+{
+	size_t sent = 0;
+	int64_t n = len > SSIZE_MAX || offset < 0 ? -EINVAL : begin_send(s);
+
+	if (n < 0)
+		return (ssize_t)n;
+	n = (s->tls ? send_file_read : send_file_directly)(s, fd, offset, len, &sent);
+	return end_send(s, sent, n);
 }
 
 /* ---- ending ---- */
 
 int soq_shutdown(struct soq_stream *s)
 {
+	int rc = 0;
+
+	if (s->tls && s->sending)
+		return -EBUSY;
+	if (s->tls) {
+		s->sending = true;
+		rc = soq__tls_shutdown(s);
+		s->sending = false;
+	}
+	if (rc == -ETIMEDOUT || rc == -ECANCELED)
+		return rc;
 	return soq__type(s->worker)->shutdown(&s->socket, SHUT_WR);
 }
 
@@ -501,6 +576,10 @@ int soq_finish(struct soq_stream *s)
 
 	if (!s)
 		return 0;
+	/* An alert, which says why, is to arrive: end what is beneath gracefully all the same.
+	 */
+	if (s->tls && soq__tls_has_failed(s))
+		soq__tls_free(s);
 	n = soq_shutdown(s);
 	/* A connection that has ended already, well or by a reset: receiving tells which. */
 	if (n == -ENOTCONN)
@@ -508,9 +587,9 @@ int soq_finish(struct soq_stream *s)
 	s->count = 0;
 	while (n >= 0) {
 		n = soq_recv(s, waste, sizeof(waste));
-		if (n == 0)
+		if (n == 0 || n == -SOQ_ETRUNCATED) /* of what is of no use to anybody */
 			break;
 	}
 	soq_close(s);
-	return (int)n;
+	return n == -SOQ_ETRUNCATED ? 0 : (int)n;
 }

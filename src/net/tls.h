@@ -9,7 +9,7 @@
 
 /* One more owner of a configuration. Accepts NULL. @return @tls */
 struct soq_tls *soq__tls_ref(struct soq_tls *tls);
-/* Whether it has a certificate to serve with. */
+/* Whether it has a certificate to serve with. Accepts NULL. */
 bool soq__tls_can_serve(const struct soq_tls *tls);
 
 /* The part of a client, or of a server, that a stream's TLS plays. */
@@ -24,13 +24,22 @@ struct soq__tls_begin {
  * Suspends to load the system's trust, once. @return 0; a negative code and a sentence */
 int soq__tls_begin(struct soq_stream *s, const struct soq__tls_begin *how);
 
-/* The stream's calls, where it has TLS (s->tls). */
+/* What a stream does where it has TLS (s->tls). All of these suspend. */
+
+/* As soq_handshake(). Of several fibers one does it, and the others wait. */
 int soq__tls_handshake(struct soq_stream *s);
+/* By the receiving fiber, as soq_recv() and soq_wait_readable(). */
 ssize_t soq__tls_recv(struct soq_stream *s, void *buf, size_t len);
 int soq__tls_wait_readable(struct soq_stream *s);
-ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len);
-ssize_t soq__tls_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len);
+/* By the sending fiber: a record's worth.
+ * @ret_cut  -ETIMEDOUT or -ECANCELED when time was over before the socket had taken all of it:
+ *           the rest goes before anything else
+ * @return the bytes taken, at least one; or a negative code */
+ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len, int *ret_cut);
+/* Say that our flow is over. The socket is not shut down. */
 int soq__tls_shutdown(struct soq_stream *s);
+/* Whether an error has ended both flows. */
+bool soq__tls_has_failed(const struct soq_stream *s);
 
 /* Whether a receive would return at once, by what has come already. Does not suspend. */
 bool soq__tls_readable(struct soq_stream *s);

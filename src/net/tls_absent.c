@@ -61,14 +61,14 @@ int soq__tls_wait_readable(struct soq_stream *s)
 	return refuse();
 }
 
-ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len)
+ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len, int *ret_cut)
 {
 	return refuse();
 }
 
-ssize_t soq__tls_send_file(struct soq_stream *s, int fd, int64_t offset, size_t len)
+bool soq__tls_has_failed(const struct soq_stream *s)
 {
-	return refuse();
+	return false;
 }
 
 int soq__tls_shutdown(struct soq_stream *s)

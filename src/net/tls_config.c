@@ -254,7 +254,7 @@ int soq_tls_add_certificate(
 
 bool soq__tls_can_serve(const struct soq_tls *tls)
 {
-	return tls->can_serve;
+	return tls && tls->can_serve;
 }
 
 bool soq__tls_config_is_nameless(const struct soq_tls *tls)

@@ -198,7 +198,7 @@ static int set_groups(struct making *m, SSL_CTX *ctx)
 	return refuse(m, -SOQ_ETLS, "no group for the key exchange is to be had");
 }
 
-/* ---- secrets for Wireshark ---- */
+/* ---- secrets, for the records to come and for Wireshark ---- */
 
 /* One write a line, at the file's end, so that lines of several programs do not mix. A full
  * disk does not end the connection. */
@@ -208,8 +208,13 @@ static void keylog_line(const SSL *ssl, const char *line)
 		{ (char *)line, strlen(line) },
 		{ (char *)"\n", 1 },
 	};
-	ssize_t n = writev(soq__tls_extra(SSL_get_SSL_CTX(ssl))->keylog, parts, 2);
+	int fd = soq__tls_extra(SSL_get_SSL_CTX(ssl))->keylog;
+	ssize_t n;
 
+	soq__tls_note_secret(ssl, line);
+	if (fd < 0)
+		return;
+	n = writev(fd, parts, 2);
 	(void)n;
 }
 
@@ -217,12 +222,11 @@ static int open_keylog(struct making *m, SSL_CTX *ctx, struct soq__tls_extra *ex
 {
 	const char *path = m->rules->options.keylog;
 
+	SSL_CTX_set_keylog_callback(ctx, keylog_line);
 	if (!path)
 		return 0;
 	extra->keylog = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (extra->keylog >= 0) {
-		SSL_CTX_set_keylog_callback(ctx, keylog_line);
-	} else if (!m->rules->keylog_optional) {
+	if (extra->keylog < 0 && !m->rules->keylog_optional) {
 		int rc = -errno;
 
 		return soq__tls_why(

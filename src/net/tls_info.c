@@ -32,16 +32,13 @@ static void tell_peer(struct soq_tls_info *ret, const SSL *ssl, const X509 *x)
 		EVP_EncodeBlock((unsigned char *)ret->pin, pin, sizeof(pin));
 }
 
-int soq_tls_info(const struct soq_stream *s, struct soq_tls_info *ret)
+void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl)
 {
-	const SSL *ssl = soq__tls_ssl(s);
 	const unsigned char *alpn;
 	const char *name;
 	const X509 *x;
 	unsigned n;
 
-	if (!ssl)
-		return -ENOTCONN;
 	*ret = (struct soq_tls_info){
 		.version = SSL_get_version(ssl),
 		.cipher = SSL_get_cipher_name(ssl),
@@ -56,5 +53,4 @@ int soq_tls_info(const struct soq_stream *s, struct soq_tls_info *ret)
 	x = SSL_get0_peer_certificate(ssl);
 	if (x)
 		tell_peer(ret, ssl, x);
-	return 0;
 }

@@ -70,7 +70,7 @@ int soq__tls_check(char *buf, size_t len, struct soq_tls *tls, SSL *ssl, bool se
 /* ---- tls_info.c ---- */
 
 /* What the handshake of an SSL object came to. */
-void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl, bool server);
+void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl);
 
 /* ---- tls_explain.c ---- */
 

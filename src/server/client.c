@@ -10,6 +10,7 @@
  * Invariant: a client is on the lane's list of the served, and is parked (its operation is
  * pending), runnable (on that list), or running (it has a fiber).
  */
+#include "net/tls.h"
 #include "server/server.h"
 #include <soquete/error.h>
 #include <soquete/time.h>
@@ -148,7 +149,7 @@ static bool park(struct client *c)
 	struct soq__engine *e = c->lane->worker->engine;
 	int64_t timeout_ns = c->stream->recv_timeout_ns;
 
-	if (c->stream->count > 0)
+	if (c->stream->count > 0 || (c->stream->tls && soq__tls_readable(c->stream)))
 		return false;
 	soq__stream_trim(c->stream);
 	c->op = (struct soq__op){
@@ -181,6 +182,22 @@ static int call_handler(struct client *c)
 	return rc;
 }
 
+/* @return true when the client is parked; false when it is to be finished */
+static bool call_handlers(struct client *c)
+{
+	struct soq__fiber *f = soq__current();
+	struct soq__lane *lane = c->lane;
+	int rc;
+
+	while ((rc = call_handler(c)) == SOQ_AGAIN && !lane->draining && !f->cancelled) {
+		if (park(c))
+			return true;
+		soq__reschedule(lane->worker);
+	}
+	soq__log_result(lane->server, c->site, rc);
+	return false;
+}
+
 static void serve(struct client *c)
 {
 	struct soq__fiber *f = soq__current();
@@ -191,12 +208,9 @@ static void serve(struct client *c)
 	c->served.fiber = f;
 	f->name = c->site->fiber_name;
 	f->cancelled = lane->cancelling;
-	while ((rc = call_handler(c)) == SOQ_AGAIN && !lane->draining && !f->cancelled) {
-		if (park(c))
-			return;
-		soq__reschedule(lane->worker);
-	}
-	soq__log_result(lane->server, c->site, rc);
+	rc = c->stream->tls ? 0 : soq__greet(lane->server, c->site, c->stream);
+	if (rc == 0 && call_handlers(c))
+		return;
 	soq__finish_client(lane->server, c->stream);
 	client_free(c);
 }

@@ -4,6 +4,7 @@
  * first, then the second. Between two requests the first is enough to leave; within one,
  * only the second cancels.
  */
+#include "net/tls.h"
 #include "server/server.h"
 #include <soquete/error.h>
 #include <soquete/fiber.h>
@@ -28,6 +29,21 @@ void soq__apply_limits(const struct soq_server *server, struct soq_stream *s)
 {
 	soq_set_recv_timeout(s, server->opt.idle_timeout_ns);
 	soq_set_send_timeout(s, server->opt.send_timeout_ns);
+}
+
+int soq__greet(
+	const struct soq_server *server, const struct soq__site *site, struct soq_stream *s)
+{
+	int rc;
+
+	if (!site->tls)
+		return 0;
+	rc = soq__tls_begin(s, &(struct soq__tls_begin){ .tls = site->tls, .server = true });
+	if (rc == 0)
+		rc = soq_handshake(s);
+	if (rc < 0 && rc != -ECANCELED)
+		soq__log(server, "%s: %s", site->exact, soq_last_error());
+	return rc;
 }
 
 void soq__finish_client(const struct soq_server *server, struct soq_stream *s)
@@ -117,9 +133,23 @@ static bool await_request(struct watch *w, struct soq_stream *s)
 	return more;
 }
 
-void soq__inline_serve(const struct soq__guest *guest)
+static void serve_requests(
+	const struct soq__guest *guest, struct watch *watch, struct soq_stream *s)
 {
 	int64_t limit = guest->server->opt.request_timeout_ns;
+	int rc;
+
+	do {
+		watch->fiber->deadline_ns =
+			limit == SOQ_NEVER ? SOQ_NEVER : soq__after(soq_now(), limit);
+		rc = guest->site->handler(s, guest->site->arg);
+		watch->fiber->deadline_ns = SOQ_NEVER;
+	} while (rc == SOQ_AGAIN && await_request(watch, s));
+	soq__log_result(guest->server, guest->site, rc);
+}
+
+void soq__inline_serve(const struct soq__guest *guest)
+{
 	struct soq_stream *s;
 	struct watch watch;
 	int rc = soq__stream_new(&s, guest->fd, false, &guest->peer);
@@ -130,13 +160,9 @@ void soq__inline_serve(const struct soq__guest *guest)
 	}
 	soq__apply_limits(guest->server, s);
 	watch_begin(&watch, guest->server);
-	do {
-		watch.fiber->deadline_ns =
-			limit == SOQ_NEVER ? SOQ_NEVER : soq__after(soq_now(), limit);
-		rc = guest->site->handler(s, guest->site->arg);
-		watch.fiber->deadline_ns = SOQ_NEVER;
-	} while (rc == SOQ_AGAIN && await_request(&watch, s));
-	soq__log_result(guest->server, guest->site, rc);
+	rc = soq__greet(guest->server, guest->site, s);
+	if (rc == 0)
+		serve_requests(guest, &watch, s);
 	soq__finish_client(guest->server, s);
 	watch_end(&watch);
 }

@@ -66,14 +66,16 @@ static int copy_fd(struct soq__lane *lane, char *text, size_t len, int fd)
 
 static bool is_internet(const struct soq__site *site)
 {
-	return site->scheme == SOQ_SCHEME_TCP || site->scheme == SOQ_SCHEME_UDP;
+	return site->scheme == SOQ_SCHEME_TCP || site->scheme == SOQ_SCHEME_TLS ||
+		site->scheme == SOQ_SCHEME_UDP;
 }
 
 static int open_again(struct soq__lane *lane, size_t i)
 {
 	const struct soq__site *site = &lane->server->sites[i];
-	struct soq_listen_options opt = { .backlog = lane->server->opt.backlog,
-		.share_port = true };
+	struct soq_listen_options opt = {
+		.backlog = lane->server->opt.backlog, .share_port = true, .tls = site->tls
+	};
 	bool inherited = strncmp(site->text, "fd:", 3) == 0;
 	char text[SOQ_ADDR_TEXT_MAX + 16];
 	int copy = -1, rc;

@@ -1,4 +1,5 @@
 /* server.c - a server's life: endpoints, running, stopping; see server.h. */
+#include "net/tls.h"
 #include "server/server.h"
 #include <soquete/error.h>
 #include <soquete/fiber.h>
@@ -115,6 +116,7 @@ int soq_server_new(struct soq_server **ret, const struct soq_server_options *opt
 		return -ENOMEM;
 	if (opt)
 		server->opt = *opt;
+	server->opt.tls = soq__tls_ref(server->opt.tls);
 	fill_defaults(&server->opt);
 	server->peers = soq__peers_new();
 	rc = open_latches(server);
@@ -149,6 +151,7 @@ void soq_server_free(struct soq_server *server)
 		free(site->fiber_name);
 	}
 	free(server->sites);
+	soq_tls_free(server->opt.tls);
 	soq__peers_free(server->peers);
 	soq_event_free(server->lanes_changed);
 	latch_close(&server->drain);
@@ -220,11 +223,14 @@ int soq_server_listen(
 
 	if (server->running)
 		return -EBUSY;
+	if (endpoint && strncmp(endpoint, "tls:", 4) == 0)
+		opt.tls = server->opt.tls;
 	site = add_site(server, endpoint);
 	if (!site)
 		return -ENOMEM;
 	site->handler = handler;
 	site->arg = arg;
+	site->tls = opt.tls;
 	rc = soq__listen(&site->listener, endpoint, &opt, server->opt.workers > 1);
 	rc = keep_site(server, site, rc);
 	if (rc < 0)

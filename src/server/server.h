@@ -27,6 +27,7 @@ struct soq__site {
 	char *exact; /* the same with the real port, for the other lanes */
 	char *fiber_name;
 	enum soq_scheme scheme;
+	struct soq_tls *tls; /* borrowed from the options, or NULL: clients speak in clear */
 	struct soq_addr addr;
 	soq_handler *handler;	  /* a stream's, or NULL */
 	soq_dgram_handler *dgram; /* a datagram's, or NULL */
@@ -155,6 +156,11 @@ void soq__inline_serve(const struct soq__guest *guest);
 
 /* Call @fn(@arg) with the server's cancellation in force. */
 void soq__inline_call(struct soq_server *server, void (*fn)(void *), void *arg);
+
+/* Begin TLS with a new client where its site has it. Suspends for the handshake.
+ * @return 0; a negative code, which has been logged */
+int soq__greet(
+	const struct soq_server *server, const struct soq__site *site, struct soq_stream *s);
 
 /* Apply the server's limits to a new stream. */
 void soq__apply_limits(const struct soq_server *server, struct soq_stream *s);

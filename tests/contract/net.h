@@ -46,10 +46,23 @@ static inline unsigned next_random(unsigned *state)
 
 /* ---- connected streams ---- */
 
-enum link_kind { TCP4, TCP6, DUAL, UNIX_PATH, UNIX_ABSTRACT, PAIR, FD, LINK_KINDS };
+enum link_kind {
+	TCP4,
+	TCP6,
+	DUAL,
+	UNIX_PATH,
+	UNIX_ABSTRACT,
+	PAIR,
+	FD,
+	CLEAR_KINDS, /* those above speak in clear */
+	TLS13 = CLEAR_KINDS,
+	TLS12,
+	TLS_UNIX,
+	ALL_KINDS,
+};
 
 static const char *const link_names[] = { "tcp4", "tcp6", "dual stack", "unix path",
-	"unix abstract", "pair", "fd" };
+	"unix abstract", "pair", "fd", "tls 1.3", "tls 1.2", "tls over unix" };
 
 struct link {
 	struct soq_stream *near, *far;
@@ -57,7 +70,7 @@ struct link {
 
 static inline bool link_is_tcp(enum link_kind kind)
 {
-	return kind <= DUAL;
+	return kind <= DUAL || kind == TLS13 || kind == TLS12;
 }
 
 /* Whether this machine has ::1. */
@@ -71,6 +84,34 @@ static inline bool have_ipv6(void)
 	return true;
 }
 
+static inline bool link_is_tls(enum link_kind kind)
+{
+	return kind >= CLEAR_KINDS;
+}
+
+/* Whether this build has TLS. */
+static inline bool have_tls(void)
+{
+	struct soq_tls *tls;
+	int rc = soq_tls_new(&tls, &(struct soq_tls_options){ .insecure = true });
+
+	if (rc == -EPROTONOSUPPORT)
+		return false;
+	CHECK_OK(rc);
+	soq_tls_free(tls);
+	return true;
+}
+
+/* How many kinds of links there are here. */
+static inline enum link_kind link_kinds(void)
+{
+	static enum link_kind kinds;
+
+	if (!kinds)
+		kinds = have_tls() ? ALL_KINDS : CLEAR_KINDS;
+	return kinds;
+}
+
 /* An endpoint to listen on, of a kind that listens. */
 static inline const char *link_endpoint(enum link_kind kind)
 {
@@ -78,6 +119,8 @@ static inline const char *link_endpoint(enum link_kind kind)
 
 	switch (kind) {
 	case TCP4:
+	case TLS13:
+	case TLS12:
 		return "tcp://127.0.0.1:0";
 	case TCP6:
 		return have_ipv6() ? "tcp://[::1]:0" : "tcp://127.0.0.1:0";
@@ -129,6 +172,66 @@ static inline void link_adopted(struct link *l)
 	CHECK_OK(soq_adopt(&l->far, (int)CHECK_OK(soq_detach(pair[1]))));
 }
 
+/* What both ends of a link with TLS go by. */
+struct link_tls {
+	struct soq_tls *server, *client;
+};
+
+/* A server that signs its own certificate, and a client that trusts it. */
+static inline struct link_tls link_tls_new(enum soq_tls_version version)
+{
+	struct link_tls t;
+	char file[256];
+	struct soq_certificate_options made = { .replace = true };
+	struct soq_tls_options server = {
+		.certificate = file, .min_version = version, .max_version = version
+	};
+	struct soq_tls_options client = { .ca = file };
+
+	snprintf(file, sizeof(file), "%s/certificate.pem", test_dir());
+	CHECK_OK(soq_make_certificate(file, NULL, &made));
+	CHECK_OK(soq_tls_new(&t.server, &server));
+	CHECK_OK(soq_tls_new(&t.client, &client));
+	return t;
+}
+
+static inline void link_tls_free(struct link_tls *t)
+{
+	soq_tls_free(t->server);
+	soq_tls_free(t->client);
+}
+
+static inline void link_serve_tls(void *arg)
+{
+	CHECK_OK(soq_handshake(arg));
+}
+
+/* Let two connected streams shake hands, the far one as the server. */
+static inline void link_start_tls(struct link *l, struct link_tls *t)
+{
+	struct soq_scope *scope;
+
+	CHECK_OK(soq_scope_open(&scope));
+	CHECK_OK(soq_spawn(scope, link_serve_tls, l->far));
+	CHECK_OK(soq_start_tls(l->near, t->client, "localhost"));
+	CHECK_OK(soq_scope_wait(scope));
+	soq_scope_close(scope);
+}
+
+static inline void link_open_tls(struct link *l, enum link_kind kind)
+{
+	struct link_tls t = link_tls_new(kind == TLS12 ? SOQ_TLS_1_2 : SOQ_TLS_1_3);
+	struct soq_listen_options opt = { .tls = t.server };
+	struct soq_listener *listener;
+
+	CHECK_OK(soq_listen(&listener, link_endpoint(kind), &opt));
+	l->near = client_new(listener);
+	CHECK_OK(soq_accept(&l->far, listener));
+	soq_listener_close(listener);
+	link_start_tls(l, &t);
+	link_tls_free(&t);
+}
+
 /* Connected streams; a client is connected before anybody accepts it. */
 static inline void link_open(struct link *l, enum link_kind kind)
 {
@@ -141,6 +244,8 @@ static inline void link_open(struct link *l, enum link_kind kind)
 		*l = (struct link){ pair[0], pair[1] };
 	} else if (kind == FD) {
 		link_adopted(l);
+	} else if (link_is_tls(kind)) {
+		link_open_tls(l, kind);
 	} else {
 		CHECK_OK(soq_listen(&listener, link_endpoint(kind), NULL));
 		l->near = client_new(listener);
@@ -219,6 +324,14 @@ static inline void go(struct soq_scope *scope, void (*fn)(void *), void *arg)
 {
 	CHECK_OK(soq_spawn(scope, fn, arg));
 	CHECK_OK(soq_yield());
+}
+
+/* End a stream's flow. With TLS a record that was cut off goes first, and there must be room for
+ * it: a fiber of its own does this while another receives. */
+static inline void end_flow(void *arg)
+{
+	soq_set_send_timeout(arg, SOQ_NEVER);
+	CHECK_OK(soq_shutdown(arg));
 }
 
 /* Wait for the fibers' own end. */

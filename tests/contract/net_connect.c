@@ -213,7 +213,6 @@ CONTRACT(connect_errors_are_explained)
 		{ "unix://@soquete-nobody-has-this", -ECONNREFUSED },
 		{ "udp://127.0.0.1:9", -EPROTOTYPE },
 		{ "unixgram://@x", -EPROTOTYPE },
-		{ "tls://127.0.0.1:443", -EPROTONOSUPPORT },
 		{ "nothing", -SOQ_EENDPOINT },
 		{ "tcp://127.0.0.1:no-such-service", -SOQ_ENOPORT },
 		{ "tcp://255.255.255.255:9", -ENETUNREACH },

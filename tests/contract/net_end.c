@@ -10,7 +10,7 @@ CONTRACT(finish_of_ended_flows)
 {
 	struct link l;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_shutdown(l.far));
 		CHECK_OK(soq_finish(l.near));
@@ -25,7 +25,7 @@ CONTRACT(finish_after_shutdown_and_end)
 	struct link l;
 	char byte;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_shutdown(l.near));
 		CHECK_OK(soq_shutdown(l.far));
@@ -62,7 +62,7 @@ CONTRACT(finish_delivers_although_input_is_unread)
 
 	CHECK(bytes && back);
 	pattern_fill(bytes, 0, REPLY);
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		struct soq_scope *scope = scope_open();
 		struct reply r;
 
@@ -87,7 +87,7 @@ CONTRACT(finish_waits_no_longer_than_the_deadline)
 	struct link l;
 	int64_t outer;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		outer = soq_deadline(soq_now() + 5 * SOQ_MS);
 		CHECK_ERR(soq_finish(l.near), -ETIMEDOUT);
@@ -106,7 +106,7 @@ SIM(finish_ends_at_its_deadline)
 	struct link l;
 	int64_t at_ns, outer;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		at_ns = soq_now() + 5 * SOQ_MS;
 		outer = soq_deadline(at_ns);
@@ -231,7 +231,7 @@ CONTRACT(no_signal_for_a_broken_pipe)
 	char byte;
 
 	CHECK(signal(SIGPIPE, SIG_DFL) == SIG_DFL);
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_shutdown(l.near));
 		CHECK_ERR(soq_send(l.near, "x", 1), -EPIPE);
@@ -256,7 +256,7 @@ CONTRACT(no_signal_from_send_file)
 
 	CHECK(file && fprintf(file, "data") == 4 && fflush(file) == 0);
 	CHECK_OK(pthread_sigmask(SIG_SETMASK, NULL, &before));
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_shutdown(l.near));
 		CHECK_ERR(soq_send_file(l.near, fileno(file), 0, 4), -EPIPE);

@@ -10,7 +10,7 @@ CONTRACT(credentials_of_the_peer)
 	struct soq_credentials who = { 0 };
 	struct link l;
 
-	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = UNIX_PATH; kind < CLEAR_KINDS; kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_peer_credentials(l.far, &who));
 		CHECK_EQ(who.pid, test_is_simulated() ? 1 : getpid());
@@ -89,7 +89,7 @@ CONTRACT(descriptor_passing)
 	char buf[8];
 	int got;
 
-	for (enum link_kind kind = UNIX_PATH; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = UNIX_PATH; kind < CLEAR_KINDS; kind++) {
 		link_open(&passed, PAIR);
 		link_open(&l, kind);
 		CHECK_EQ(soq_send(passed.far, "inside", 6), 6);

@@ -65,7 +65,7 @@ CONTRACT(option_buffers_and_linger)
 	struct link l;
 	int fd;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		fd = soq_fd(l.near);
 		CHECK_OK(soq_set_recv_buffer(l.near, 20000));
@@ -91,7 +91,7 @@ CONTRACT(address_of_both_ends)
 	char text[SOQ_ADDR_TEXT_MAX];
 	struct link l;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < link_kinds(); kind++) {
 		link_open(&l, kind);
 		CHECK_OK(soq_local_addr(l.near, &near_local));
 		CHECK_OK(soq_peer_addr(l.near, &near_peer));
@@ -117,7 +117,7 @@ CONTRACT_KERNEL(detach_leaves_a_blocking_descriptor, "a simulated descriptor has
 	char buf[8];
 	int fd;
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < CLEAR_KINDS; kind++) {
 		link_open(&l, kind);
 		soq_set_recv_timeout(l.near, SOQ_MS);
 		CHECK_ERR(soq_recv(l.near, buf, sizeof(buf)), -ETIMEDOUT);
@@ -140,7 +140,7 @@ CONTRACT(detach_and_adopt_again)
 	struct link l;
 	char buf[8];
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < CLEAR_KINDS; kind++) {
 		link_open(&l, kind);
 		for (int round = 0; round < 5; round++) {
 			int fd = (int)CHECK_OK(soq_detach(l.near));
@@ -164,7 +164,7 @@ CONTRACT(detach_loses_nothing_on_its_way)
 	struct link l;
 	char buf[8];
 
-	for (enum link_kind kind = 0; kind < LINK_KINDS; kind++) {
+	for (enum link_kind kind = 0; kind < CLEAR_KINDS; kind++) {
 		link_open(&l, kind);
 		CHECK_EQ(soq_send(l.far, "kept", 4), 4);
 		CHECK_OK(soq_adopt(&l.near, (int)CHECK_OK(soq_detach(l.near))));

@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-#define EACH_KIND(kind) for (enum link_kind kind = 0; kind < LINK_KINDS; kind++)
+#define EACH_KIND(kind) for (enum link_kind kind = 0; kind < link_kinds(); kind++)
 
 CONTRACT(stream_recv_gives_what_came_then_zero)
 {
@@ -153,15 +153,17 @@ CONTRACT(stream_second_sender_is_refused)
 static void check_sent(struct link *l, size_t sent)
 {
 	static char buf[65536];
+	struct soq_scope *scope = scope_open();
 	size_t got = 0;
 	ssize_t n;
 
-	CHECK_OK(soq_shutdown(l->near));
+	go(scope, end_flow, l->near);
 	while ((n = CHECK_OK(soq_recv(l->far, buf, sizeof(buf)))) > 0) {
 		pattern_check(buf, got, (size_t)n);
 		got += (size_t)n;
 	}
 	CHECK_EQ(got, sent);
+	scope_join(scope);
 }
 
 /* Send until no more is taken: the kernel may find room in its buffers yet. @return why */
