@@ -32,7 +32,7 @@ _soquete() {
 	command=${words[1]}
 	if [ "$cword" = 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"serve connect listen sim ports help --version --help" -- "$cur")
+			"serve connect listen sim ports cert help --version --help" -- "$cur")
 		return
 	fi
 
@@ -43,6 +43,11 @@ _soquete() {
 		return
 		;;
 	--diagram | --trace | -d | -t)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	--out | --sign | --sign-key | -o | -s)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames
 		return
@@ -76,9 +81,9 @@ _soquete() {
 
 	case $command in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim ports help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim ports cert help" -- "$cur")
 		;;
-	serve | connect | listen | sim | ports)
+	serve | connect | listen | sim | ports | cert)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" help "$command" 2>/dev/null | grep -o -- '--[a-z-]*')" \
@@ -87,6 +92,8 @@ _soquete() {
 			mapfile -t COMPREPLY < <(compgen -W "$services" -- "$cur")
 		elif [ "$command" = ports ]; then
 			mapfile -t COMPREPLY < <(compgen -A service -- "$cur")
+		elif [ "$command" = cert ]; then
+			mapfile -t COMPREPLY < <(compgen -A hostname -W localhost -- "$cur")
 		elif [ "$command" = sim ]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" sim 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p')" \

@@ -13,6 +13,7 @@ static const struct tool_command *const commands[] = {
 	&tool_listen,
 	&tool_sim,
 	&tool_ports,
+	&tool_cert,
 	&tool_help,
 };
 
@@ -41,7 +42,7 @@ const struct tool_command *tool_command_find(const char *name)
 			meant->name);
 	else
 		tool_usage(NULL,
-			"unknown subcommand '%s' (serve, connect, listen, sim, ports or help)",
+			"unknown subcommand '%s' (serve, connect, listen, sim, ports, cert or help)",
 			name);
 	return NULL;
 }
@@ -70,8 +71,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return tool_usage(NULL,
-			"a subcommand is missing: serve, connect, listen, sim, ports "
-			"or help ('soquete --help' explains them)");
+			"a subcommand is missing: serve, connect, listen, sim, ports, "
+			"cert or help ('soquete --help' explains them)");
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
 		return tool_version();
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
@@ -79,7 +80,7 @@ int main(int argc, char **argv)
 	if (argv[1][0] == '-')
 		return tool_usage(NULL,
 			"unknown option '%s' (--help, --version, or a subcommand: serve, "
-			"connect, listen, sim, ports, help)",
+			"connect, listen, sim, ports, cert, help)",
 			argv[1]);
 	command = tool_command_find(argv[1]);
 	return command ? command->run(command, argv + 2) : TOOL_USAGE;

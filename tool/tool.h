@@ -58,7 +58,7 @@ struct tool_command {
 };
 
 extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_sim, tool_ports,
-	tool_help;
+	tool_cert, tool_help;
 
 /** The @index-th subcommand, or NULL past the last. */
 const struct tool_command *tool_command_at(size_t index);

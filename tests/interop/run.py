@@ -18,6 +18,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 import kit  # noqa: E402
+import case_cert  # noqa: E402,F401
 import case_examples  # noqa: E402,F401
 import case_http  # noqa: E402,F401
 import case_java  # noqa: E402,F401
