@@ -275,14 +275,13 @@ static int code_of(int status)
 	case ARES_EBADNAME:
 		return -SOQ_ENONAME;
 	case ARES_ETIMEOUT:
-	case ARES_ECONNREFUSED: /* none of the servers could be reached */
 		return -SOQ_ENAMEWAIT;
 	case ARES_ENOMEM:
 		return -ENOMEM;
 	case ARES_EDESTRUCTION:
 	case ARES_ECANCELLED:
 		return -ECANCELED;
-	default:
+	default: /* ECONNREFUSED among them: up to 1.18, also that all servers say SERVFAIL */
 		return -SOQ_ENAMEFAIL;
 	}
 }
