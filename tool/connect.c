@@ -3,13 +3,15 @@
 #include "tool.h"
 #include "program.h"
 #include "relay.h"
+#include "tls_options.h"
 
 #include <errno.h>
 
 struct values {
-	bool crlf, lines;
+	bool crlf, lines, verbose;
 	int64_t timeout_ns;
 	const char *program, *engine;
+	struct tool_tls tls;
 };
 
 static const struct tool_option options[] = {
@@ -21,12 +23,15 @@ static const struct tool_option options[] = {
 		"datagrams: send each line of the input as one" },
 	{ "timeout", 'w', OPTION_DURATION, offsetof(struct values, timeout_ns), "DURATION",
 		"limit connecting, and silence both ways (5, 500ms, 2m)" },
+	{ "verbose", 'v', OPTION_FLAG, offsetof(struct values, verbose), NULL,
+		"tell whom we met, and what TLS was agreed on, on standard error" },
 	{ "engine", 0, OPTION_ENGINE, offsetof(struct values, engine), "NAME",
 		"auto, uring or epoll" },
+	TOOL_TLS_CLIENT_OPTIONS(struct values),
 	{ NULL },
 };
 
-static int talk(struct soq_stream *peer, const struct values *v, const char *text)
+static int talk(struct soq_stream *peer, const struct values *v, const char *text, bool is_tls)
 {
 	struct soq_addr peer_addr = { .len = 0 }, local_addr = { .len = 0 };
 	struct tool_relay_options opt = {
@@ -38,6 +43,8 @@ static int talk(struct soq_stream *peer, const struct values *v, const char *tex
 	struct tool_stdio io;
 	int fd, status;
 
+	if (v->program && is_tls)
+		return tool_program_beside(tool_connect.name, v->program, peer, text);
 	if (v->program) {
 		soq_peer_addr(peer, &peer_addr);
 		soq_local_addr(peer, &local_addr);
@@ -81,6 +88,65 @@ static int talk_dgrams(struct soq_dgram *d, const struct values *v, const char *
 	return status;
 }
 
+/* TLS that begins later than the connection: after words in clear, or with a name that is not
+ * the host's. */
+static int begin_tls(struct soq_stream *peer, const struct values *v,
+	const struct soq_endpoint *endpoint, const char *text, struct soq_tls *tls)
+{
+	const char *name = v->tls.name ? v->tls.name : endpoint->host;
+	int rc, status = TOOL_GO_ON;
+
+	if (v->tls.starttls)
+		status = tool_starttls(peer, v->tls.starttls, tool_connect.name, text);
+	if (status != TOOL_GO_ON)
+		return status;
+	rc = soq_start_tls(peer, tls, *name ? name : "localhost");
+	return rc < 0 ? tool_fail_library(tool_connect.name, text, rc) : TOOL_GO_ON;
+}
+
+static int connect_later_tls(struct soq_stream **ret, const struct values *v,
+	const struct soq_endpoint *endpoint, const char *text, struct soq_tls *tls)
+{
+	struct soq_endpoint plain = *endpoint;
+	char plain_text[SOQ_ENDPOINT_TEXT_MAX];
+	int rc, status;
+
+	if (plain.scheme == SOQ_SCHEME_TLS)
+		plain.scheme = SOQ_SCHEME_TCP;
+	soq_endpoint_format(plain_text, sizeof(plain_text), &plain);
+	rc = soq_connect(ret, plain_text);
+	if (rc < 0)
+		return tool_fail_library(tool_connect.name, text, rc);
+	status = begin_tls(*ret, v, endpoint, text, tls);
+	if (status != TOOL_GO_ON)
+		soq_close(*ret);
+	return status;
+}
+
+/* @tls  NULL: in clear */
+static int connect_stream(struct soq_stream **ret, const struct values *v,
+	const struct soq_endpoint *endpoint, const char *text, struct soq_tls *tls)
+{
+	int rc;
+
+	if (v->tls.insecure)
+		tool_fail(tool_connect.name, "warning: --insecure: %s may be anybody%s", text,
+			v->tls.pin ? " who has the key" : "");
+	if (v->tls.starttls || v->tls.name)
+		return connect_later_tls(ret, v, endpoint, text, tls);
+	rc = tls ? soq_connect_tls(ret, text, tls) : soq_connect(ret, text);
+	return rc < 0 ? tool_fail_library(tool_connect.name, text, rc) : TOOL_GO_ON;
+}
+
+static int connect_dgram(
+	struct soq_dgram **ret, const struct soq_endpoint *endpoint, const char *text)
+{
+	int rc = endpoint->scheme == SOQ_SCHEME_FD ? soq_dgram_open(ret, text)
+						   : soq_dgram_connect(ret, text);
+
+	return rc < 0 ? tool_fail_library(tool_connect.name, text, rc) : TOOL_GO_ON;
+}
+
 static int check(const struct values *v, bool dgram)
 {
 	const char *name = tool_connect.name;
@@ -92,41 +158,62 @@ static int check(const struct values *v, bool dgram)
 			v->crlf ? "crlf" : "lines");
 	if (v->lines && !dgram)
 		return tool_usage(name, "--lines is for datagrams (udp://, unixgram://)");
+	if (v->tls.starttls && dgram)
+		return tool_usage(name, "--starttls is for streams (tcp://, unix://)");
 	return TOOL_GO_ON;
+}
+
+static int64_t limit(const struct values *v)
+{
+	return v->timeout_ns && v->timeout_ns != SOQ_NEVER ? soq_now() + v->timeout_ns
+							   : SOQ_NEVER;
+}
+
+/* What is connected by now is used in here. */
+static int connect_and_talk(
+	const struct values *v, const struct soq_endpoint *endpoint, const char *text)
+{
+	bool dgram = tool_is_dgram(endpoint);
+	bool is_tls = endpoint->scheme == SOQ_SCHEME_TLS || v->tls.starttls;
+	struct soq_tls *tls = NULL;
+	struct soq_stream *peer;
+	struct soq_dgram *d;
+	int status = TOOL_GO_ON;
+	int64_t outer;
+
+	if (is_tls)
+		status = tool_tls_new(&tls, &tool_connect, &v->tls, NULL);
+	if (status != TOOL_GO_ON)
+		return status;
+	outer = soq_deadline(limit(v));
+	status = dgram ? connect_dgram(&d, endpoint, text)
+		       : connect_stream(&peer, v, endpoint, text, tls);
+	soq_deadline_restore(outer);
+	soq_tls_free(tls);
+	if (status != TOOL_GO_ON)
+		return status;
+	if (dgram)
+		return talk_dgrams(d, v, text);
+	if (v->verbose)
+		tool_tell("connected ", peer);
+	return talk(peer, v, text, is_tls);
 }
 
 static int run(const struct tool_command *self, char **args)
 {
 	struct values v = { .timeout_ns = 0 };
 	struct soq_endpoint endpoint;
-	struct soq_stream *peer;
-	struct soq_dgram *d;
 	const char *text;
-	bool dgram;
-	int64_t outer;
-	int rc, status;
+	int status;
 
 	if ((status = tool_parse(self, args, &v)) != TOOL_GO_ON ||
-		(status = tool_one_endpoint(self, args, &endpoint, &text)) != TOOL_GO_ON)
-		return status;
-	dgram = tool_is_dgram(&endpoint);
-	if ((status = check(&v, dgram)) != TOOL_GO_ON ||
+		(status = tool_one_endpoint(self, args, &endpoint, &text)) != TOOL_GO_ON ||
+		(status = check(&v, tool_is_dgram(&endpoint))) != TOOL_GO_ON ||
+		(status = tool_tls_check_client(
+			 self, &v.tls, endpoint.scheme == SOQ_SCHEME_TLS)) != TOOL_GO_ON ||
 		(status = tool_choose_engine(self->name, v.engine)) != TOOL_GO_ON)
 		return status;
-
-	outer = soq_deadline(v.timeout_ns && v.timeout_ns != SOQ_NEVER
-			? soq_now() + v.timeout_ns
-			: SOQ_NEVER);
-	if (!dgram)
-		rc = soq_connect(&peer, text);
-	else if (endpoint.scheme == SOQ_SCHEME_FD)
-		rc = soq_dgram_open(&d, text);
-	else
-		rc = soq_dgram_connect(&d, text);
-	soq_deadline_restore(outer);
-	if (rc)
-		return tool_fail_library(self->name, text, rc);
-	return dgram ? talk_dgrams(d, &v, text) : talk(peer, &v, text);
+	return connect_and_talk(&v, &endpoint, text);
 }
 
 const struct tool_command tool_connect = {

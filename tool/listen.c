@@ -7,6 +7,7 @@
 #include "program.h"
 #include "relay.h"
 #include "signals.h"
+#include "tls_options.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,11 +16,12 @@
 #include <unistd.h>
 
 struct values {
-	bool crlf, keep, lines;
+	bool crlf, keep, lines, verbose;
 	int64_t timeout_ns;
 	enum soq_shape shape;
 	unsigned workers, clients_max, unix_mode;
 	const char *program, *engine;
+	struct tool_tls tls;
 };
 
 static const struct tool_option options[] = {
@@ -41,8 +43,13 @@ static const struct tool_option options[] = {
 		"limit the first client's coming, and silence (5, 500ms, 2m)" },
 	{ "unix-mode", 0, OPTION_MODE, offsetof(struct values, unix_mode), "MODE",
 		"permissions of a Unix socket's path (like 660)" },
+	{ "verbose", 'v', OPTION_FLAG, offsetof(struct values, verbose), NULL,
+		"tell who came, and what TLS was agreed on (not with -k -e)" },
 	{ "engine", 0, OPTION_ENGINE, offsetof(struct values, engine), "NAME",
 		"auto, uring or epoll" },
+	TOOL_TLS_SERVER_OPTIONS(struct values),
+	{ "alpn", 0, OPTION_TEXT, TOOL_TLS_AT(struct values, alpn), "LIST",
+		"TLS: protocols to accept, the best first (h2,http/1.1)" },
 	{ NULL },
 };
 
@@ -52,6 +59,7 @@ struct place {
 	struct soq_endpoint endpoint;
 	const char *text;
 	bool dgram;
+	struct soq_tls *tls;	 /* NULL: in clear */
 	struct soq_scope *scope; /* of what runs beside the clients */
 	bool has_path;		 /* there is a path, and it is ours to remove */
 };
@@ -95,6 +103,7 @@ static int serve_programs(struct place *place)
 		.unix_mode = v->unix_mode,
 		.idle_timeout_ns = v->timeout_ns ? v->timeout_ns : SOQ_NEVER,
 		.send_timeout_ns = v->timeout_ns ? v->timeout_ns : SOQ_NEVER,
+		.tls = place->tls,
 		.stop_on_signals = true,
 		.log = log_line,
 	};
@@ -194,11 +203,33 @@ static void guard_path(struct place *place)
 		soq_yield(); /* it runs up to its wait */
 }
 
+/* One client, until both have ended; @peer is closed. */
+static int serve_client(
+	struct soq_stream *peer, const struct place *place, struct tool_stdio *io)
+{
+	struct tool_relay_options relay = relay_options(place);
+	int status, rc = soq_handshake(peer);
+
+	if (rc < 0) {
+		status = tool_fail_library(tool_listen.name, place->text, rc);
+		soq_close(peer);
+		return status;
+	}
+	if (place->v->verbose)
+		tool_tell("accepted ", peer);
+	if (place->v->program)
+		return place->tls ? tool_program_beside(tool_listen.name, place->v->program,
+					    peer, place->text)
+				  : become(peer, place);
+	status = tool_relay(peer, io, &relay);
+	soq_close(peer);
+	return status;
+}
+
 static int serve_streams(struct place *place)
 {
 	const struct values *v = place->v;
-	struct soq_listen_options opt = { .unix_mode = v->unix_mode };
-	struct tool_relay_options relay = relay_options(place);
+	struct soq_listen_options opt = { .unix_mode = v->unix_mode, .tls = place->tls };
 	struct soq_listener *listener;
 	struct soq_stream *peer;
 	struct soq_addr addr;
@@ -227,10 +258,7 @@ static int serve_streams(struct place *place)
 			listener = NULL;
 			place->has_path = false;
 		}
-		if (v->program)
-			return become(peer, place);
-		status = tool_relay(peer, &io, &relay);
-		soq_close(peer);
+		status = serve_client(peer, place, &io);
 	} while (v->keep && !io.out_broken);
 	soq_listener_close(listener);
 	return status;
@@ -318,6 +346,7 @@ static int run(const struct tool_command *self, char **args)
 {
 	struct values v = { .timeout_ns = 0 };
 	struct place place = { .v = &v };
+	bool is_tls;
 	int status;
 
 	if ((status = tool_parse(self, args, &v)) != TOOL_GO_ON ||
@@ -325,10 +354,16 @@ static int run(const struct tool_command *self, char **args)
 			TOOL_GO_ON)
 		return status;
 	place.dgram = tool_is_dgram(&place.endpoint);
+	is_tls = place.endpoint.scheme == SOQ_SCHEME_TLS;
 	if ((status = check(&v, place.dgram)) != TOOL_GO_ON ||
+		(status = tool_tls_check_server(self, &v.tls, is_tls)) != TOOL_GO_ON ||
 		(status = tool_choose_engine(self->name, v.engine)) != TOOL_GO_ON)
 		return status;
-	return v.program && v.keep ? serve_programs(&place) : serve_alone(&place);
+	if (is_tls && (status = tool_tls_new(&place.tls, self, &v.tls, NULL)) != TOOL_GO_ON)
+		return status;
+	status = v.program && v.keep ? serve_programs(&place) : serve_alone(&place);
+	soq_tls_free(place.tls);
+	return status;
 }
 
 const struct tool_command tool_listen = {

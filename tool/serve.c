@@ -1,5 +1,7 @@
 /* serve.c - `soquete serve`: the standard services on their endpoints, until a signal.
  *
+ * https is no service of its own: it is http where clients begin with TLS.
+ *
  * Standard output is for programs: a line `SERVICE ENDPOINT` for each endpoint, then
  * `ready`. Standard error is the access log.
  */
@@ -7,9 +9,11 @@
 #include "limits.h"
 #include "signals.h"
 #include "text.h"
+#include "tls_options.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +30,7 @@ struct values {
 	const char *engine;
 	unsigned answers_per_address; /* a second; 0: the default */
 	bool public, quiet;
+	struct tool_tls tls;
 };
 
 #define SERVER(field) offsetof(struct values, server.field)
@@ -72,6 +77,7 @@ static const struct tool_option options[] = {
 		"http: no listing of a folder without an index.html" },
 	{ "dotfiles", 0, OPTION_FLAG, HTTP(dotfiles), NULL,
 		"http: serve names that begin with a dot, too" },
+	TOOL_TLS_SERVER_OPTIONS(struct values),
 	{ NULL },
 };
 
@@ -82,6 +88,8 @@ struct serve {
 	const char **names; /* of the service, for each of the server's endpoints */
 	size_t name_count;
 	bool no_ipv6; /* this machine has none, and that has been said */
+	struct soq_tls *tls;
+	bool has_terminal; /* and did when we began */
 };
 
 static void log_access(void *arg, const char *line)
@@ -128,43 +136,84 @@ static int listen_or_bind(
 	return soq_server_listen(s->server, text, service->handler, &s->context);
 }
 
-/* An endpoint from the command line. */
-static int add(struct serve *s, const struct soq_service *service, const char *text)
-{
-	struct soq_endpoint endpoint;
-	int rc, status;
-	bool dgram;
+/* A service as the command line calls it. */
+struct wanted {
+	const struct soq_service *service; /* NULL: none yet */
+	bool tls;			   /* https */
+};
 
-	if (soq_endpoint_parse(&endpoint, text))
-		return tool_usage(tool_serve.name, "%s: %s", service->name, soq_last_error());
-	dgram = tool_is_dgram(&endpoint);
+/* A server without a certificate is told what is missing. */
+static int need_certificate(const struct serve *s)
+{
+	return s->tls ? TOOL_GO_ON : tool_tls_check_server(&tool_serve, &s->v.tls, true);
+}
+
+static const char *name_at(const struct soq_service *service, enum soq_scheme scheme)
+{
+	bool is_http = service->handler == soq_http_handler;
+
+	return is_http && scheme == SOQ_SCHEME_TLS ? "https" : service->name;
+}
+
+static int check_endpoint(const struct serve *s, const struct wanted *w,
+	const struct soq_endpoint *e, const char *text)
+{
+	const struct soq_service *service = w->service;
+	bool dgram = tool_is_dgram(e);
+
+	if (w->tls && e->scheme != SOQ_SCHEME_TLS)
+		return tool_usage(tool_serve.name,
+			"https=%s: https is http over TLS; tls://host:port would be right",
+			text);
 	if (dgram ? !service->dgram : !service->handler)
 		return tool_usage(tool_serve.name,
 			"%s=%s: %s is not served over %s; %s would be right", service->name,
 			text, service->name, dgram ? "datagrams" : "streams",
 			dgram ? "tcp:// or unix://" : "udp:// or unixgram://");
-	status = prepare(s, service);
+	return e->scheme == SOQ_SCHEME_TLS ? need_certificate(s) : TOOL_GO_ON;
+}
+
+/* An endpoint from the command line. */
+static int add(struct serve *s, const struct wanted *w, const char *text)
+{
+	char tls_text[SOQ_ENDPOINT_TEXT_MAX];
+	struct soq_endpoint endpoint;
+	int rc, status;
+
+	if (w->tls && !strstr(text, "://")) {
+		snprintf(tls_text, sizeof(tls_text), "tls://%s", text);
+		text = tls_text;
+	}
+	if (soq_endpoint_parse(&endpoint, text))
+		return tool_usage(
+			tool_serve.name, "%s: %s", w->service->name, soq_last_error());
+	status = check_endpoint(s, w, &endpoint, text);
+	if (status == TOOL_GO_ON)
+		status = prepare(s, w->service);
 	if (status != TOOL_GO_ON)
 		return status;
-	rc = listen_or_bind(s, service, text, dgram);
+	rc = listen_or_bind(s, w->service, text, tool_is_dgram(&endpoint));
 	if (rc)
 		return tool_fail_library(tool_serve.name, text, rc);
-	return remember(s, service->name);
+	return remember(s, name_at(w->service, endpoint.scheme));
 }
 
 /* One of a service's default endpoints, on a host that may not exist: ::1. */
-static int add_default(struct serve *s, const struct soq_service *service, const char *scheme,
-	const char *host)
+static int add_default(struct serve *s, const struct soq_service *service,
+	enum soq_scheme scheme, const char *host)
 {
+	static const char *const words[] = {
+		[SOQ_SCHEME_TCP] = "tcp", [SOQ_SCHEME_UDP] = "udp", [SOQ_SCHEME_TLS] = "tls"
+	};
+	unsigned port = scheme == SOQ_SCHEME_TLS ? soq_standard_port("https") : service->port;
 	char text[64];
-	bool dgram = !strcmp(scheme, "udp");
 	int rc;
 
-	snprintf(text, sizeof(text), "%s://%s:%u", scheme, host,
-		(unsigned)service->port + TOOL_PORT_OFFSET);
-	rc = listen_or_bind(s, service, text, dgram);
+	snprintf(
+		text, sizeof(text), "%s://%s:%u", words[scheme], host, port + TOOL_PORT_OFFSET);
+	rc = listen_or_bind(s, service, text, scheme == SOQ_SCHEME_UDP);
 	if (!rc)
-		return remember(s, service->name);
+		return remember(s, name_at(service, scheme));
 	if (*host != '[' || (rc != -EADDRNOTAVAIL && rc != -EAFNOSUPPORT))
 		return tool_fail_library(tool_serve.name, text, rc);
 	if (!s->no_ipv6)
@@ -174,18 +223,21 @@ static int add_default(struct serve *s, const struct soq_service *service, const
 	return TOOL_GO_ON;
 }
 
-static int add_defaults(struct serve *s, const struct soq_service *service)
+static int add_defaults(struct serve *s, const struct wanted *w)
 {
 	static const char *const loopback[] = { "127.0.0.1", "[::1]", NULL };
 	static const char *const every[] = { "", NULL };
-	int status = prepare(s, service);
+	int status = w->tls ? need_certificate(s) : TOOL_GO_ON;
 
+	if (status == TOOL_GO_ON)
+		status = prepare(s, w->service);
 	for (const char *const *host = s->v.public ? every : loopback;
 		*host && status == TOOL_GO_ON; host++) {
-		if (service->handler)
-			status = add_default(s, service, "tcp", *host);
-		if (service->dgram && status == TOOL_GO_ON)
-			status = add_default(s, service, "udp", *host);
+		if (w->service->handler)
+			status = add_default(
+				s, w->service, w->tls ? SOQ_SCHEME_TLS : SOQ_SCHEME_TCP, *host);
+		if (w->service->dgram && status == TOOL_GO_ON)
+			status = add_default(s, w->service, SOQ_SCHEME_UDP, *host);
 	}
 	return status;
 }
@@ -197,11 +249,16 @@ static int unknown_service(const char *name)
 	char all[256] = "";
 	unsigned meant_distance = 3;
 
+	if (tool_distance(name, "https") < tool_distance(name, "http")) {
+		meant_distance = tool_distance(name, "https");
+		meant = meant_distance < 3 ? "https" : NULL;
+	}
 	for (size_t i = 0; (service = soq_service_at(i)); i++) {
 		unsigned distance = tool_distance(name, service->name);
 		size_t n = strlen(all);
 
-		snprintf(all + n, sizeof(all) - n, "%s%s", n ? ", " : "", service->name);
+		snprintf(all + n, sizeof(all) - n, "%s%s%s", n ? ", " : "", service->name,
+			service->handler == soq_http_handler ? ", https" : "");
 		if (distance < meant_distance) {
 			meant_distance = distance;
 			meant = service->name;
@@ -213,34 +270,89 @@ static int unknown_service(const char *name)
 	return tool_usage(tool_serve.name, "unknown service '%s'; there are %s", name, all);
 }
 
-/* `SERVICE` or `SERVICE=ENDPOINT`. */
-static int add_operand(struct serve *s, const char *operand)
+static int find_service(struct wanted *ret, const char *operand)
 {
-	const char *endpoint = strchr(operand, '=');
-	const struct soq_service *service;
 	char name[64];
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(operand, "="), operand);
-	service = soq_service_find(name);
-	if (!service)
-		return unknown_service(name);
-	return endpoint ? add(s, service, endpoint + 1) : add_defaults(s, service);
+	ret->tls = !strcmp(name, "https");
+	ret->service = soq_service_find(ret->tls ? "http" : name);
+	return ret->service ? TOOL_GO_ON : unknown_service(name);
+}
+
+/* Whether an operand is one more endpoint of the service before it. */
+static bool is_endpoint(const char *operand)
+{
+	const char *colon = operand ? strstr(operand, "://") : NULL;
+
+	return colon && (size_t)(colon - operand) < strcspn(operand, "=");
+}
+
+/* `SERVICE`, `SERVICE=ENDPOINT`, or `ENDPOINT` behind either. */
+static int add_operand(struct serve *s, struct wanted *w, const char *operand, const char *next)
+{
+	const char *endpoint = strchr(operand, '=');
+	int status;
+
+	if (is_endpoint(operand) && w->service)
+		return add(s, w, operand);
+	if (is_endpoint(operand))
+		return tool_usage(tool_serve.name,
+			"%s: which service is it for? http=%s would be right", operand,
+			operand);
+	status = find_service(w, operand);
+	if (status == TOOL_GO_ON && endpoint)
+		status = add(s, w, endpoint + 1);
+	else if (status == TOOL_GO_ON && !is_endpoint(next))
+		status = add_defaults(s, w);
+	return status;
+}
+
+/* All services; https with them where there is a certificate. */
+static int add_every_service(struct serve *s)
+{
+	int status = TOOL_GO_ON;
+	struct wanted w = { .tls = false };
+
+	for (size_t i = 0; status == TOOL_GO_ON && (w.service = soq_service_at(i)); i++) {
+		status = add_defaults(s, &w);
+		w.tls = s->tls && w.service->handler == soq_http_handler;
+		if (w.tls && status == TOOL_GO_ON)
+			status = add_defaults(s, &w);
+		w.tls = false;
+	}
+	return status;
 }
 
 static int add_all(struct serve *s, char **operands)
 {
-	const struct soq_service *service;
+	struct wanted w = { .service = NULL };
 	int status = TOOL_GO_ON;
 
+	if (!*operands)
+		status = add_every_service(s);
 	for (char **o = operands; *o && status == TOOL_GO_ON; o++)
-		status = add_operand(s, *o);
-	for (size_t i = 0; !*operands && status == TOOL_GO_ON; i++) {
-		service = soq_service_at(i);
-		if (!service)
-			break;
-		status = add_defaults(s, service);
-	}
+		status = add_operand(s, &w, *o, o[1]);
 	return status;
+}
+
+/* A certificate that nobody is shown is a mistake. */
+static int check_tls_is_used(const struct serve *s)
+{
+	enum soq_scheme scheme;
+	struct soq_addr addr;
+
+	for (size_t i = 0; s->tls && i < s->name_count; i++)
+		if (!soq_server_endpoint(s->server, i, &addr, &scheme) &&
+			scheme == SOQ_SCHEME_TLS)
+			return TOOL_GO_ON;
+	return tool_tls_check_server(&tool_serve, &s->v.tls, false);
+}
+
+static bool is_for_browser(const char *name, enum soq_scheme scheme)
+{
+	return (scheme == SOQ_SCHEME_TCP && !strcmp(name, "http")) ||
+		(scheme == SOQ_SCHEME_TLS && !strcmp(name, "https"));
 }
 
 /* A line for each endpoint. For a person at a terminal the columns are aligned, and http
@@ -257,8 +369,8 @@ static int print_endpoints(const struct serve *s)
 			continue;
 		soq_addr_endpoint(text, sizeof(text), scheme, &addr);
 		printf("%-*s %s", terminal ? 10 : 0, s->names[i], text);
-		if (terminal && scheme == SOQ_SCHEME_TCP && !strcmp(s->names[i], "http"))
-			printf("%*shttp%s/", 34 - (int)strlen(text), " ", text + 3);
+		if (terminal && is_for_browser(s->names[i], scheme))
+			printf("%*s%s%s/", 34 - (int)strlen(text), " ", s->names[i], text + 3);
 		putchar('\n');
 	}
 	puts("ready");
@@ -290,23 +402,88 @@ static int limit_answers(struct serve *s)
 	return soq_rate_limit_new(&s->context.dgram_limit, rate, rate);
 }
 
+/* Who has a certificate renewed sends SIGHUP. But so does the terminal when it goes, and
+ * then we go, too. */
+static void reload_on_hangup(void *arg)
+{
+	static const int hangup[] = { SIGHUP };
+	struct serve *s = arg;
+
+	soq_set_fiber_name("certificates");
+	while (soq_wait_signal(hangup, 1) > 0) {
+		if (s->has_terminal && !tool_has_terminal()) {
+			soq_server_stop(s->server);
+			return;
+		}
+		if (soq_tls_reload(s->tls) < 0)
+			tool_fail(tool_serve.name,
+				"SIGHUP: the certificates stay as they were: %s",
+				soq_last_error());
+		else
+			log_event(NULL, "SIGHUP: the certificates were read again");
+	}
+}
+
+/* Until the server has stopped. @return as soq_server_run() */
+static int run_server(struct serve *s)
+{
+	struct soq_scope *scope;
+	int rc;
+
+	if (!s->tls)
+		return soq_server_run(s->server);
+	rc = soq_scope_open(&scope);
+	if (rc)
+		return rc;
+	rc = soq_spawn(scope, reload_on_hangup, s);
+	if (!rc)
+		rc = soq_server_run(s->server);
+	soq_scope_close(scope);
+	return rc;
+}
+
+/* With a certificate, TLS as http wants it: HTTP/1.0 and 1.1. Other services have no name for
+ * what they speak. */
+static int make_tls(struct serve *s, char **operands)
+{
+	bool has_http = !*operands;
+	int status;
+
+	for (char **o = operands; *o; o++)
+		has_http |= !strncmp(*o, "http", 4);
+	status = tool_tls_check_server(&tool_serve, &s->v.tls, s->v.tls.certificates.count > 0);
+	if (status != TOOL_GO_ON || s->v.tls.certificates.count == 0)
+		return status;
+	status = tool_tls_new(
+		&s->tls, &tool_serve, &s->v.tls, has_http ? "http/1.1 http/1.0" : NULL);
+	s->v.server.tls = s->tls;
+	s->has_terminal = tool_has_terminal();
+	return status;
+}
+
 static int serve(struct serve *s, char **operands)
 {
-	int rc, status;
+	int rc, status = make_tls(s, operands);
 
+	if (status != TOOL_GO_ON)
+		return status;
 	rc = limit_answers(s);
 	if (!rc)
 		rc = soq_server_new(&s->server, &s->v.server);
 	if (rc)
 		return tool_fail(tool_serve.name, "%s", soq_strerror(rc));
 	status = add_all(s, operands);
+	if (status == TOOL_GO_ON)
+		status = check_tls_is_used(s);
 	if (status != TOOL_GO_ON)
 		return status;
 	tool_hold_signals();
+	if (s->tls)
+		tool_hold_hangup();
 	status = print_endpoints(s);
 	if (status)
 		return status;
-	rc = soq_server_run(s->server);
+	rc = run_server(s);
 	if (rc == -ETIMEDOUT || rc == -ECANCELED)
 		log_event(NULL, "stopped; clients that had not finished were cut off");
 	else if (rc)
@@ -331,6 +508,7 @@ static int run(const struct tool_command *self, char **args)
 	soq_server_free(s.server);
 	soq_http_free(s.context.http);
 	soq_rate_limit_free(s.context.dgram_limit);
+	soq_tls_free(s.tls);
 	free(s.names);
 	return status;
 }
@@ -338,13 +516,16 @@ static int run(const struct tool_command *self, char **args)
 const struct tool_command tool_serve = {
 	.name = "serve",
 	.operands = "[OPTION ...] [SERVICE[=ENDPOINT] ...]",
-	.summary = "serve a folder over HTTP, and the small services",
+	.summary = "serve a folder over HTTP or HTTPS, and the small services",
 	.text = "Serve until Ctrl-C or SIGTERM; a second one does not wait for the clients.\n"
-		"Services: http, echo, discard, daytime, chargen, time; without one, all of\n"
-		"them. A service's default endpoints are its standard port + 8000 on "
+		"Services: http, https, echo, discard, daytime, chargen, time; without one, "
+		"all\n"
+		"of them. A service's default endpoints are its standard port + 8000 on "
 		"127.0.0.1\n"
 		"and [::1], the small ones over TCP and UDP. Standard output tells them, one\n"
-		"line each, then 'ready'.\n",
+		"line each, then 'ready'. At tls:// clients begin with TLS, for which --cert "
+		"is\n"
+		"needed; SIGHUP has the certificates read again.\n",
 	.options = options,
 	.run = run,
 };
