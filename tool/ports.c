@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define UNREADABLE  "the kernel's default; what holds here cannot be read"
-#define LABEL_WIDTH 13 /* of a label and the space around it, in what is said of a port */
+#define HTTPS	    "https" /* is served, though it is http and no service of its own */
+#define LABEL_WIDTH 13	    /* of a label and the space around it, in what is said of a port */
 
 struct values {
 	bool listening;
@@ -66,12 +67,10 @@ static void print_standard(void)
 	printf("Standard services, and the ports where 'soquete serve' has some by default\n\n"
 	       "  PORT  SERVICE      OVER     RFC   SOQUETE  WHAT IT IS\n");
 	for (size_t i = 0; (p = tool_port_at(i)); i++) {
-		const struct soq_service *service = soq_service_find(p->name);
 		char ours[8] = "";
 
-		if (service)
-			snprintf(ours, sizeof(ours), "%u",
-				(unsigned)service->port + TOOL_PORT_OFFSET);
+		if (soq_service_find(p->name) || !strcmp(p->name, HTTPS))
+			snprintf(ours, sizeof(ours), "%u", p->port + TOOL_PORT_OFFSET);
 		printf("  %4u  %-11s  %-3s %-3s  %4u  %7s  %s\n", p->port, p->name,
 			p->tcp ? "tcp" : "", p->udp ? "udp" : "", p->rfc, ours, p->what);
 	}
@@ -162,26 +161,28 @@ static void print_range(uint16_t port, const struct tool_port_rules *rules)
 		print_field("range", "%s; %s", range, who);
 }
 
+/* Whether a port is that of a service of ours, and if so, say it. */
+static bool print_if_ours(uint16_t port, const char *name, unsigned standard)
+{
+	unsigned ours = standard + TOOL_PORT_OFFSET;
+
+	if (port == ours)
+		print_field("soquete", "'soquete serve %s' listens there by default", name);
+	else if (port == standard)
+		print_field("soquete", "'soquete serve %s' serves it, on port %u by default",
+			name, ours);
+	return port == ours || port == standard;
+}
+
 static void print_ours(uint16_t port)
 {
 	const struct soq_service *service;
+	bool is_ours = print_if_ours(port, HTTPS, soq_standard_port(HTTPS));
 
-	for (size_t i = 0; (service = soq_service_at(i)); i++) {
-		unsigned ours = (unsigned)service->port + TOOL_PORT_OFFSET;
-
-		if (port == ours) {
-			print_field("soquete", "'soquete serve %s' listens there by default",
-				service->name);
-			return;
-		}
-		if (port == service->port) {
-			print_field("soquete",
-				"'soquete serve %s' serves it, on port %u by default",
-				service->name, ours);
-			return;
-		}
-	}
-	print_field("soquete", "does not serve it");
+	for (size_t i = 0; !is_ours && (service = soq_service_at(i)); i++)
+		is_ours = print_if_ours(port, service->name, service->port);
+	if (!is_ours)
+		print_field("soquete", "does not serve it");
 }
 
 static int print_port(uint16_t port, const struct tool_port_rules *rules,
