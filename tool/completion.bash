@@ -12,7 +12,7 @@ _soquete_endpoint() {
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W \
-			"tcp:// udp:// unix:// unixgram:// fd://" -- "$cur")
+			"tcp:// tls:// udp:// unix:// unixgram:// fd://" -- "$cur")
 		compopt -o nospace
 		;;
 	esac
@@ -20,7 +20,7 @@ _soquete_endpoint() {
 
 _soquete() {
 	local cur prev words cword command services=
-	services="http echo discard daytime chargen time"
+	services="http https echo discard daytime chargen time"
 	COMPREPLY=()
 	if declare -F _init_completion >/dev/null; then
 		_init_completion -n := || return
@@ -52,6 +52,33 @@ _soquete() {
 		compopt -o filenames
 		return
 		;;
+	--cert | --key | --staple | --crl)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	--ca)
+		# That of cert is a name.
+		[ "$command" = cert ] || mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+		;;
+	--clients)
+		mapfile -t COMPREPLY < <(compgen -W "needed asked" -- "$cur")
+		return
+		;;
+	--tls-min | --tls-max)
+		mapfile -t COMPREPLY < <(compgen -W "1.2 1.3" -- "$cur")
+		return
+		;;
+	--starttls)
+		mapfile -t COMPREPLY < <(compgen -W "ftp imap nntp pop3 smtp" -- "$cur")
+		return
+		;;
+	--alpn)
+		mapfile -t COMPREPLY < <(compgen -W "http/1.1" -- "$cur")
+		return
+		;;
 	--exec | -e)
 		mapfile -t COMPREPLY < <(compgen -c -- "$cur")
 		return
@@ -72,7 +99,7 @@ _soquete() {
 		mapfile -t COMPREPLY < <(compgen -W "auto 1 2 4 8" -- "$cur")
 		return
 		;;
-	--timeout | -w | --*-timeout | --grace | --keepalive | --*-max | --clients-per-address | \
+	--pin | --name | --timeout | -w | --*-timeout | --grace | --keepalive | --*-max | --clients-per-address | \
 		--backlog | --unix-mode | --seed | --latency | --jitter | --rate | --mtu | --loss | \
 		--lose | --duplicate | --reorder | --partition | --crash | --pause | --limit | --events)
 		return
