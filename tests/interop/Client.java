@@ -1,15 +1,25 @@
 /* Client.java - java.net.Socket and DatagramSocket as clients.
  *
  * usage: java Client.java tcp HOST PORT      sends lines, half-closes, prints what comes
+ *        java Client.java tls HOST PORT      the same over TLS, the name checked
  *        java Client.java udp HOST PORT      sends a datagram, prints the answer
  */
 import java.io.*;
 import java.net.*;
 import java.nio.charset.StandardCharsets;
+import javax.net.ssl.*;
 
 public class Client {
-	static void tcp(String host, int port) throws IOException {
-		try (Socket socket = new Socket(host, port)) {
+	static Socket tls(String host, int port) throws IOException {
+		SSLSocket socket = (SSLSocket) SSLSocketFactory.getDefault().createSocket(host, port);
+		SSLParameters parameters = socket.getSSLParameters();
+		parameters.setEndpointIdentificationAlgorithm("HTTPS");
+		socket.setSSLParameters(parameters);
+		return socket;
+	}
+
+	static void converse(Socket connected) throws IOException {
+		try (Socket socket = connected) {
 			socket.setSoTimeout(20000);
 			PrintWriter out = new PrintWriter(
 				new OutputStreamWriter(socket.getOutputStream(), StandardCharsets.UTF_8), true);
@@ -42,7 +52,9 @@ public class Client {
 	public static void main(String[] args) throws IOException {
 		System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, "UTF-8"));
 		if (args[0].equals("tcp"))
-			tcp(args[1], Integer.parseInt(args[2]));
+			converse(new Socket(args[1], Integer.parseInt(args[2])));
+		else if (args[0].equals("tls"))
+			converse(tls(args[1], Integer.parseInt(args[2])));
 		else
 			udp(args[1], Integer.parseInt(args[2]));
 	}

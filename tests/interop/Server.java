@@ -1,15 +1,18 @@
 /* Server.java - java.net.ServerSocket and DatagramSocket as servers, the textbook's way.
  *
- * usage: java Server.java tcp|udp     prints "port N"; answers in capitals, one client
+ * usage: java Server.java tcp|tls|udp     prints "port N"; answers in capitals, one client
  */
 import java.io.*;
 import java.net.*;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import javax.net.ServerSocketFactory;
+import javax.net.ssl.SSLServerSocketFactory;
 
 public class Server {
-	static void tcp() throws IOException {
-		try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"))) {
+	static void stream(ServerSocketFactory factory) throws IOException {
+		try (ServerSocket listener =
+				factory.createServerSocket(0, 50, InetAddress.getByName("127.0.0.1"))) {
 			System.out.println("port " + listener.getLocalPort());
 			try (Socket client = listener.accept()) {
 				BufferedReader in = new BufferedReader(
@@ -37,7 +40,9 @@ public class Server {
 
 	public static void main(String[] args) throws IOException {
 		if (args[0].equals("tcp"))
-			tcp();
+			stream(ServerSocketFactory.getDefault());
+		else if (args[0].equals("tls"))
+			stream(SSLServerSocketFactory.getDefault());
 		else
 			udp();
 	}

@@ -28,6 +28,8 @@ import case_python  # noqa: E402,F401
 import case_serve  # noqa: E402,F401
 import case_sim  # noqa: E402,F401
 import case_soak  # noqa: E402,F401
+import case_tls  # noqa: E402,F401
+import case_tls_programs  # noqa: E402,F401
 import case_tool  # noqa: E402,F401
 
 CASE_S = 120  # an endless case ends by this
