@@ -1,7 +1,10 @@
 #!/bin/bash
 # Feed one fuzz target for a while: its corpus first, then what libFuzzer makes of it.
-# A target names the files that it needs in its first comment:
+# A target names the files that it needs in its first comment, and perhaps libraries, as
+# pkg-config(1) calls them:
 #	/* sources: src/proto/http*.c src/base/error.c */
+#	/* sources: src/net/tls_text.c
+#	 * libraries: openssl */
 # Inputs that libFuzzer finds are kept in build-fuzz/; without clang, the corpus only.
 #
 # usage: fuzz.sh TARGET [SECONDS]
@@ -12,9 +15,21 @@ name=${1:?usage: fuzz.sh TARGET [SECONDS]}
 seconds=${2:-10}
 target=fuzz/$name.c
 corpus=fuzz/corpus/$name
-# shellcheck disable=SC2207 # names without blanks, and patterns
-sources=($(awk 'NR == 1 && !sub(/^\/\* sources: /, "") { exit }
-	{ last = sub(/\*\/.*/, ""); sub(/^ \*/, ""); print } last { exit }' "$target"))
+needs=$(awk 'NR == 1 && !sub(/^\/\* sources: /, "") { exit }
+	{ last = sub(/\*\/.*/, ""); sub(/^ \*/, ""); print } last { exit }' "$target")
+# shellcheck disable=SC2206 # names without blanks, and patterns
+sources=(${needs%%libraries:*})
+libraries=()
+case $needs in
+*libraries:*)
+	# shellcheck disable=SC2207,SC2086 # names without blanks
+	libraries=($(pkg-config --cflags --libs ${needs##*libraries:})) || {
+		echo "skip fuzz $name: pkg-config does not know:${needs##*libraries:}"
+		echo "0 passed, 0 failed, 1 skipped"
+		exit 0
+	}
+	;;
+esac
 # shellcheck disable=SC2054 # the commas are gcc's
 flags=(-std=gnu11 -g -O1 -D_GNU_SOURCE -Iinclude -Isrc -Ibuild/src -Wall
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -31,7 +46,7 @@ fail() { # WHAT
 }
 
 compile() { # COMPILER OPTION-OR-FILE
-	"$@" "${flags[@]}" "$target" "${sources[@]}" -o "$work/run" >"$work/log" 2>&1 ||
+	"$@" "${flags[@]}" "$target" "${sources[@]}" "${libraries[@]}" -o "$work/run" >"$work/log" 2>&1 ||
 		fail "does not compile"
 }
 

@@ -4,6 +4,7 @@
 #include "contract/fiber.h"
 #include "net/tls_openssl.h"
 
+#include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -693,6 +694,30 @@ TEST(tls_explain_queue)
 	CHECK_STR(text, "wrong lookup type (a\\x0Ab)");
 	EVP_PKEY_free(key);
 	X509_free(x);
+}
+
+/* Of several, the cause: libssl's verdict before the steps that led to it, the first of its
+ * rank, and what has words before what has none. */
+TEST(tls_explain_cause)
+{
+	char text[256];
+
+	ERR_raise(ERR_LIB_ASN1, ASN1_R_WRONG_TAG);
+	ERR_raise(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED);
+	ERR_raise(ERR_LIB_SSL, SSL_R_NO_SHARED_CIPHER);
+	ERR_raise(ERR_LIB_SSL, SSL_R_UNEXPECTED_MESSAGE);
+	soq__tls_explain_queue(text, sizeof(text));
+	CHECK_STR(text, "no cipher in common");
+	ERR_raise(ERR_LIB_ASN1, ASN1_R_WRONG_TAG);
+	ERR_raise(ERR_LIB_ASN1, ASN1_R_TOO_LONG);
+	soq__tls_explain_queue(text, sizeof(text));
+	CHECK_STR(text, "wrong tag");
+	ERR_raise(ERR_LIB_SYS, ENOSPC);
+	soq__tls_explain_queue(text, sizeof(text));
+	check_says(text, "No space left on device");
+	ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
+	soq__tls_explain_queue(text, sizeof(text));
+	CHECK_STR(text, soq_strerror(-ENOMEM));
 }
 
 /* ---- what others wrote ---- */
