@@ -41,6 +41,7 @@
 #define SPARE_SECONDS 30 /* beyond what was asked for, before the process is killed */
 #define SHAKING_MAX   64 /* handshakes at once, where connections are to be idle */
 #define SETTLE_NS     (SECOND_NS / 2)
+#define RESUMED_LEAST 0.99
 
 #define die(...)    measure_die("load_tls", __VA_ARGS__)
 #define number(...) measure_number("load_tls", __VA_ARGS__)
@@ -328,6 +329,10 @@ static void report(const struct load *l, const struct sample *a, const struct sa
 	double done = (double)(b->done - a->done), bytes = (double)(b->bytes - a->bytes);
 	double units = l->mode == MODE_BULK ? bytes / 1e6 : done;
 
+	/* A server that resumes only some would be measured doing something else. */
+	if (l->mode == MODE_RESUME && (double)(b->resumed - a->resumed) < RESUMED_LEAST * done)
+		die("only %ju of %.0f connections were resumed",
+			(uintmax_t)(b->resumed - a->resumed), done);
 	printf("{\"mode\": \"%s\", \"clients\": %u", mode_names[l->mode], l->clients);
 	measure_print("requests", done, true);
 	measure_print("megabytes", bytes / 1e6, true);
