@@ -2,12 +2,9 @@
  * and that nothing is left of the others.
  *
  * The addresses of a name are those of several hosts, so that each can be as far away, as
- * silent or as closed as a case wants: the client's engine is given a resolver of the case's
- * own.
+ * silent or as closed as a case wants.
  */
 #include "test.h"
-#include "engine/engine.h"
-#include "fiber/worker.h"
 #include <soquete/sim.h>
 #include <soquete/soquete.h>
 
@@ -37,26 +34,6 @@ static struct {
 	char error[512];
 } world;
 
-static int resolve(
-	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
-{
-	struct soq_addr addr;
-	char text[128];
-
-	(void)e;
-	ret->list = calloc(world.count, sizeof(*ret->list));
-	CHECK(ret->list);
-	for (ret->count = 0; ret->count < world.count; ret->count++) {
-		const char *at = world.addresses[ret->count];
-
-		snprintf(text, sizeof(text), strchr(at, ':') ? "udp://[%s]:%u" : "udp://%s:%u",
-			at, query->port);
-		CHECK_OK(soq_dgram_resolve(&addr, text)); /* a literal: no resolver is asked */
-		ret->list[ret->count] = addr;
-	}
-	return 0;
-}
-
 static int server_main(void *arg)
 {
 	size_t i = (size_t)(uintptr_t)arg;
@@ -77,17 +54,10 @@ static int server_main(void *arg)
 
 static int client_main(void *arg)
 {
-	static struct soq__engine_type type;
-	struct soq__engine *e = soq__worker()->engine;
-	const struct soq__engine_type *own = e->type;
 	struct soq_stream *s;
 	int64_t began_ns;
 
 	(void)arg;
-	type = *own;
-	type.resolve = resolve;
-	type.answer = NULL; /* nobody else is asked */
-	e->type = &type;
 	CHECK_OK(soq_sleep(SOQ_MS));
 	began_ns = soq_now();
 	if (world.deadline_ns)
@@ -100,7 +70,6 @@ static int client_main(void *arg)
 		CHECK_OK(soq_peer_addr(s, &world.peer));
 		soq_close(s);
 	}
-	e->type = own;
 	return 0;
 }
 
@@ -130,13 +99,20 @@ static void begin(int64_t deadline_ns)
 	memset(&world, 0, sizeof(world));
 	world.deadline_ns = deadline_ns;
 	CHECK_OK(soq_sim_new(&world.sim, 1, &opt));
-	CHECK_OK(soq_sim_host_new(&world.client, world.sim, "client", "10.0.0.99 fd00::99"));
+	CHECK_OK(
+		soq_sim_host_new(&world.client, world.sim, "client", "10.0.0.99 2001:db8::99"));
 }
 
 static void run(void)
 {
+	struct soq_sim_name name = { 0 };
 	struct soq_sim_census c;
+	char addresses[256] = "", *end = addresses;
 
+	for (size_t i = 0; i < world.count; i++)
+		end = stpcpy(stpcpy(end, world.addresses[i]), " ");
+	name.addresses = addresses;
+	CHECK_OK(soq_sim_name(world.sim, "name", &name));
 	CHECK_OK(soq_sim_spawn(world.client, client_main, NULL));
 	CHECK_EQ(soq_sim_run(world.sim, SOQ_NEVER), SOQ_SIM_FINISHED);
 	soq_sim_census(world.client, &c);
@@ -165,10 +141,10 @@ static void expect(const char *address, int64_t took_ns)
 TEST(sim_race_first_wins)
 {
 	begin(0);
-	add(ANSWERS, "fd00::1");
+	add(ANSWERS, "2001:db8::1");
 	add(ANSWERS, "10.0.0.1");
 	run();
-	expect("fd00::1", 2 * SOQ_MS);
+	expect("2001:db8::1", 2 * SOQ_MS);
 	CHECK_EQ(world.accepted[1], 0);
 	end();
 }
@@ -177,7 +153,7 @@ TEST(sim_race_first_wins)
 TEST(sim_race_black_hole)
 {
 	begin(0);
-	add(SILENT, "fd00::1");
+	add(SILENT, "2001:db8::1");
 	add(ANSWERS, "10.0.0.1");
 	run();
 	expect("10.0.0.1", 252 * SOQ_MS);
@@ -188,7 +164,7 @@ TEST(sim_race_black_hole)
 TEST(sim_race_refused)
 {
 	begin(0);
-	add(REFUSES, "fd00::1");
+	add(REFUSES, "2001:db8::1");
 	add(ANSWERS, "10.0.0.1");
 	run();
 	expect("10.0.0.1", 4 * SOQ_MS);
@@ -199,11 +175,11 @@ TEST(sim_race_refused)
 TEST(sim_race_slow_is_not_given_up)
 {
 	begin(0);
-	add(ANSWERS_LATE, "fd00::1");
+	add(ANSWERS_LATE, "2001:db8::1");
 	add(SILENT, "10.0.0.1");
-	add(REFUSES, "fd00::2");
+	add(REFUSES, "2001:db8::2");
 	run();
-	expect("fd00::1", 2 * FAR_NS);
+	expect("2001:db8::1", 2 * FAR_NS);
 	end();
 }
 
@@ -211,7 +187,7 @@ TEST(sim_race_slow_is_not_given_up)
 TEST(sim_race_loser_is_closed)
 {
 	begin(0);
-	add(ANSWERS_LATE, "fd00::1");
+	add(ANSWERS_LATE, "2001:db8::1");
 	add(ANSWERS, "10.0.0.1");
 	run();
 	expect("10.0.0.1", 252 * SOQ_MS);
@@ -223,8 +199,8 @@ TEST(sim_race_loser_is_closed)
 TEST(sim_race_interleaves)
 {
 	begin(0);
-	add(SILENT, "fd00::1");
-	add(SILENT, "fd00::2");
+	add(SILENT, "2001:db8::1");
+	add(SILENT, "2001:db8::2");
 	add(ANSWERS, "10.0.0.1");
 	run();
 	expect("10.0.0.1", 252 * SOQ_MS);
@@ -235,15 +211,15 @@ TEST(sim_race_interleaves)
 TEST(sim_race_all_fail)
 {
 	begin(0);
-	add(REFUSES, "fd00::1");
+	add(REFUSES, "2001:db8::1");
 	add(SILENT, "10.0.0.1");
-	add(REFUSES, "fd00::2");
+	add(REFUSES, "2001:db8::2");
 	run();
 	CHECK_ERR(world.rc, -ETIMEDOUT);
 	ROW("%s", world.error);
-	CHECK(strstr(world.error, "([fd00::1]:80): Connection refused; "));
+	CHECK(strstr(world.error, "([2001:db8::1]:80): Connection refused; "));
 	CHECK(strstr(world.error, "(10.0.0.1:80): Connection timed out; "));
-	CHECK(strstr(world.error, "([fd00::2]:80): Connection refused"));
+	CHECK(strstr(world.error, "([2001:db8::2]:80): Connection refused"));
 	/* The silent one's own time, after the first was refused. */
 	CHECK(world.took_ns >= 127 * SOQ_S && world.took_ns < 128 * SOQ_S);
 	end();
@@ -252,15 +228,15 @@ TEST(sim_race_all_fail)
 TEST(sim_race_deadline)
 {
 	begin(300 * SOQ_MS);
-	add(SILENT, "fd00::1");
+	add(SILENT, "2001:db8::1");
 	add(SILENT, "10.0.0.1");
-	add(ANSWERS, "fd00::2");
+	add(ANSWERS, "2001:db8::2");
 	run();
 	CHECK_ERR(world.rc, -ETIMEDOUT);
 	ROW("%s", world.error);
 	CHECK(strstr(world.error,
-		"([fd00::1]:80): no answer yet; (10.0.0.1:80): no answer yet; "
-		"([fd00::2]:80): not tried"));
+		"([2001:db8::1]:80): no answer yet; (10.0.0.1:80): no answer yet; "
+		"([2001:db8::2]:80): not tried"));
 	CHECK(world.took_ns >= 300 * SOQ_MS && world.took_ns < 301 * SOQ_MS);
 	CHECK_EQ(world.accepted[2], 0);
 	end();
