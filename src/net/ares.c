@@ -12,22 +12,17 @@
  *
  * Source: ares_init_options(3), ares_query(3), ares_process(3), resolv.conf(5).
  */
+#include "net/ares_options.h"
 #include "net/dns.h"
 #include <soquete/error.h>
 #include <soquete/time.h>
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <resolv.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TIMEOUT_MS 5000 /* for the first try; c-ares doubles it for each further one */
-#define TRIES	   2
 
 struct soq__ares {
 	struct soq__dns base;
@@ -354,57 +349,6 @@ static void library_init(void)
 	library.status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-/* "timeout:2" and its like, between bounds. @return false when @word says something else */
-static bool option(int *ret, const char *word, const char *name, int most)
-{
-	size_t len = strlen(name);
-	long value;
-
-	if (strncmp(word, name, len) != 0)
-		return false;
-	value = strtol(word + len, NULL, 10);
-	*ret = value < 1 ? 1 : value > most ? most : (int)value;
-	return true;
-}
-
-/* The options of resolv.conf(5) that c-ares only learnt after 1.18; bounds are glibc's. */
-static void read_options(struct ares_options *o, char *text)
-{
-	char *rest, *word;
-	int seconds;
-
-	for (word = strtok_r(text, " \t\n", &rest); word;
-		word = strtok_r(NULL, " \t\n", &rest)) {
-		if (option(&seconds, word, "timeout:", 30))
-			o->timeout = seconds * 1000;
-		else if (option(&o->tries, word, "attempts:", 5))
-			continue;
-		else if (strcmp(word, "use-vc") == 0)
-			o->flags |= ARES_FLAG_USEVC;
-		else if (strcmp(word, "edns0") == 0)
-			o->flags |= ARES_FLAG_EDNS;
-	}
-}
-
-static void read_resolv_conf(struct ares_options *o)
-{
-	FILE *f = fopen(_PATH_RESCONF, "re");
-	const char *own = getenv("RES_OPTIONS"); /* NOLINT(concurrency-mt-unsafe) */
-	char *line = NULL;
-	size_t room = 0;
-
-	while (f && getline(&line, &room, f) >= 0)
-		if (strncmp(line, "options", 7) == 0)
-			read_options(o, line + 7);
-	if (f)
-		fclose(f);
-	free(line);
-	line = own ? strdup(own) : NULL;
-	if (line)
-		read_options(o, line);
-	free(line);
-}
-
 static int read_search(struct soq__search *ret, ares_channel channel)
 {
 	struct ares_options o = { 0 };
@@ -428,14 +372,14 @@ static int read_search(struct soq__search *ret, ares_channel channel)
 int soq__ares_prepare(struct soq__ares **ret, struct soq__search *ret_search)
 {
 	struct soq__ares *a = calloc(1, sizeof(*a));
-	struct ares_options o = { .timeout = TIMEOUT_MS, .tries = TRIES };
+	struct ares_options o = { 0 };
 	char dns_only[] = "b";
 	int status;
 
 	if (!a)
 		return -ENOMEM;
 	pthread_once(&library.once, library_init);
-	read_resolv_conf(&o);
+	soq__ares_options(&o);
 	o.sock_state_cb = on_state;
 	o.sock_state_cb_data = a;
 	o.lookups = dns_only;

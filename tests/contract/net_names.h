@@ -402,6 +402,15 @@ static inline void names_open(struct dns *d, const struct said *zone)
 	dns_open(d, zone);
 }
 
+/* Wait until so many questions have come to the server. */
+static inline void await_questions(struct dns *d, unsigned count)
+{
+	while (d->questions < count) {
+		CHECK_OK(soq_event_wait(d->asked));
+		soq_event_reset(d->asked);
+	}
+}
+
 /* The addresses of a list as one text, without their port if it is 80. */
 static inline const char *list_text(const struct soq_addrs *list)
 {
