@@ -48,10 +48,9 @@ static void fail(struct relay *r, const char *what, int code)
 {
 	if (code == -ECANCELED)
 		return; /* by ourselves: the relay has ended */
-	/* Of TLS, the library's sentence says more than the code. */
+	/* Of TLS, the library's sentence says more than the code, and with whom. */
 	if (!r->failed && (code == -SOQ_ETLS || code == -SOQ_ECERTIFICATE))
-		tool_fail(
-			r->opt->command, "%s %s: %s", what, r->opt->endpoint, soq_last_error());
+		tool_fail(r->opt->command, "%s", soq_last_error());
 	else if (!r->failed)
 		tool_fail(r->opt->command, "%s %s: %s", what, r->opt->endpoint,
 			soq_strerror(code));

@@ -346,7 +346,12 @@ static int check_tls_is_used(const struct serve *s)
 		if (!soq_server_endpoint(s->server, i, &addr, &scheme) &&
 			scheme == SOQ_SCHEME_TLS)
 			return TOOL_GO_ON;
-	return tool_tls_check_server(&tool_serve, &s->v.tls, false);
+	if (!s->tls)
+		return TOOL_GO_ON;
+	return tool_usage(tool_serve.name,
+		"--cert is for TLS, which no endpoint has: 'soquete serve https' would be "
+		"right, "
+		"or an endpoint like tls://host:port");
 }
 
 static bool is_for_browser(const char *name, enum soq_scheme scheme)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import socket
@@ -10,8 +11,8 @@ import subprocess
 import threading
 
 from kit import (Build, PATIENCE_S, SHAPES, Child, address, both, case, check, check_eq, check_in,
-                 connect, dial, folder, listen, need_engine, recv_all, recv_exactly, run, serve,
-                 tool, write)
+                 connect, dial, die_with_parent, eventually, folder, listen, need_engine,
+                 recv_all, recv_exactly, run, serve, tool, write)
 from lab import lab
 
 VERSIONS = ["1.2", "1.3"]
@@ -54,7 +55,8 @@ def tls_bad_usage():
             (["serve", "https"], "TLS needs a certificate: --cert FILE"),
             (["serve", "https=127.0.0.1:0"], "TLS needs a certificate: --cert FILE"),
             (["serve", ECHO], "TLS needs a certificate: --cert FILE"),
-            (["serve", "--cert", pem, "http=127.0.0.1:0"], "--cert is for TLS, and no endpoint"),
+            (["serve", "--cert", pem, "http=127.0.0.1:0"], "'soquete serve https' would be right"),
+            (["serve", "--tls-min", "1.3", "http=127.0.0.1:0"], "--tls-min is for TLS, and no endpoint"),
             (["serve", "--cert", pem, "https=tcp://127.0.0.1:0"], "tls://host:port would be right"),
             (["serve", "--cert", pem, "--cert", pem, "--staple", "x", ECHO], "--staple is given 1"),
             (["serve", "htps"], "did you mean 'https'?"),
@@ -775,3 +777,28 @@ def tls_reload(shape):
                     check_eq(recv_exactly(old, 10), b"still here")
             server.kill(signal.SIGTERM)
             check_eq(server.finish()[0], 0, "status")
+
+
+@case()
+def tls_terminal_goes_away():
+    """Its SIGHUP is an end, not a wish for new certificates."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        die_with_parent()
+        os.execv(Build.tool(), [Build.tool(), "serve", "--cert", lab().path("server"), ECHO])
+    try:
+        said = b""
+        while b"ready" not in said:
+            said += os.read(terminal, 1000)
+        os.kill(pid, signal.SIGHUP)
+        while b"read again" not in said:
+            said += os.read(terminal, 1000)
+        os.close(terminal)
+        ended = []
+        eventually(lambda: ended.append(os.waitpid(pid, os.WNOHANG)) or ended[-1][0], "its end")
+        check_eq(os.waitstatus_to_exitcode(ended[-1][1]), 0, "status")
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
