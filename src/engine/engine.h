@@ -117,11 +117,13 @@ struct soq__engine_type {
 	int64_t (*offload_delay)(struct soq__engine *e);
 
 	/* Look a name up: blocks, and so is called on the offload pool, perhaps when @e has
-	 * been closed: a host engine does not look at it. */
+	 * been closed: a host engine does not look at it. A simulated one is asked for the
+	 * ports of services only. */
 	int (*resolve)(const struct soq__engine *e, const struct soq__query *query,
 		struct soq_addrs *ret);
 	/* Answer a question of the DNS: the message of RFC 1035 in @buf, and after how long it
-	 * comes (SOQ_NEVER: it does not). NULL: questions are asked over the network.
+	 * comes (SOQ_NEVER: it does not). NULL, which no simulated engine has: questions are
+	 * asked over the network.
 	 * @return the message's bytes, or a negative code, which takes as long */
 	int (*answer)(struct soq__engine *e, const char *name, unsigned type, void *buf,
 		size_t len, int64_t *ret_delay_ns);

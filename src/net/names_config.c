@@ -202,16 +202,8 @@ static void names_free(void *arg, bool abandon)
 	free(n);
 }
 
-/* Whether names are asked of the DNS by us, the machine's or a simulated one. Else everything
- * is the system's to know. */
-static bool asks_dns(const struct soq__engine_type *type)
-{
-	return type->simulated ? type->answer != NULL : soq__ares_is_there();
-}
-
 static struct soq__names *names_new(struct soq__worker *w)
 {
-	const struct soq__engine_type *type = soq__type(w);
 	struct soq__names *n = calloc(1, sizeof(*n));
 
 	if (!n)
@@ -222,7 +214,7 @@ static struct soq__names *names_new(struct soq__worker *w)
 	soq__list_init(&n->askers);
 	soq__list_init(&n->waiting);
 	soq__cache_init(&n->cache, w->engine);
-	if (!type->simulated || !asks_dns(type))
+	if (!soq__type(w)->simulated)
 		return n;
 	if (soq__dns_sim_open(&n->dns, w) < 0) {
 		free(n);
@@ -245,7 +237,7 @@ int soq__names_get(struct soq__names **ret)
 			return -ENOMEM;
 		w->names_free = names_free;
 	}
-	if (!soq__type(w)->simulated && asks_dns(soq__type(w)))
+	if (!soq__type(w)->simulated && soq__ares_is_there())
 		rc = refresh(w->names);
 	if (rc == 0)
 		*ret = w->names;

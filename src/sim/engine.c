@@ -330,26 +330,17 @@ static void add_local(struct soq_addrs *ret, bool passive, int port)
 	add_address(ret, &in4, port);
 }
 
+/* The port of a service; names of hosts are the name service's. */
 static int resolve(
-	const struct soq__engine *base, const struct soq__query *query, struct soq_addrs *ret)
+	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret)
 {
-	const struct soq__sim_engine *e =
-		soq__container_of(base, const struct soq__sim_engine, base);
-	const struct soq_sim_host *host;
 	int port = port_of(query);
 
+	(void)e;
 	if (port < 0)
 		return port;
 	*ret = (struct soq_addrs){ 0 };
-	if (!*query->host || strcmp(query->host, "localhost") == 0) {
-		add_local(ret, query->passive && !*query->host, port);
-		return 0;
-	}
-	host = soq_sim_host_find(e->host->sim, query->host);
-	if (!host)
-		return -SOQ_ENONAME;
-	for (size_t i = 0; i < host->address_count; i++)
-		add_address(ret, &host->addresses[i], port);
+	add_local(ret, query->passive, port);
 	return 0;
 }
 
