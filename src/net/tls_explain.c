@@ -7,6 +7,7 @@
  * Invariant: the queue is empty afterwards. What a peer sent is never in a sentence as it is.
  * Source: ERR_get_error(3); RFC 8446 section 6.2, RFC 5246 section 7.2.2 (alerts).
  */
+#include "net/tls_first.h"
 #include "net/tls_text.h"
 #include "net/tls_verify.h"
 #include <openssl/decodererr.h>
@@ -346,6 +347,8 @@ int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *n
 		soq__tls_put(&t, "%s", cause.words);
 	else
 		soq__tls_put(&t, "TLS failed: %s", theirs);
+	if (cause.words && !strcmp(cause.words, NO_TLS))
+		soq__tls_put_first(&t, ssl);
 	return cause.code;
 }
 

@@ -6,6 +6,7 @@
  *	tls_check.c    what is checked of a peer beside OpenSSL's own checks: pins, staples
  *	tls_explain.c  sentences
  *	tls_verify.c   the same for a certificate that failed a check
+ *	tls_first.c    the same for a peer that does not speak TLS
  *	tls_text.c     names, times and hosts of certificates, made harmless for sentences
  *	tls_make.c     certificates for a laboratory
  *	tls_save.c     the files that they are written to
@@ -84,6 +85,10 @@ int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *n
 /* For SSL_CTX_set_verify(), always: remembers of which certificate a check failed, and how, for
  * soq__tls_explain(). It lets nothing pass that OpenSSL found fault with. */
 int soq__tls_verify_note(int ok, X509_STORE_CTX *ctx);
+
+/* For SSL_CTX_set_info_callback(), always: notices what a peer says first that does not speak
+ * TLS. */
+void soq__tls_first_watch(const SSL *ssl, int where, int value);
 
 /* The same where files were read: the errors in the queue, as a part of a sentence. */
 void soq__tls_explain_queue(char *buf, size_t len);

@@ -522,12 +522,22 @@ TEST(tls_explain_bytes)
 			"the peer does not speak TLS: it takes us for an HTTP proxy, and "
 			"speaks "
 			"in clear" },
-		{ true, BYTES("USER anonymous\r\n"), "the peer does not speak TLS" },
-		{ true, BYTES("\0\0\0\0\0\0\0\0\0\0\0"), "the peer does not speak TLS" },
+		{ true, BYTES("USER anonymous\r\n"),
+			"the peer does not speak TLS: it begins with 'USER anonymous'" },
+		{ true, BYTES("\0\0\0\0\0\0\0"),
+			"the peer does not speak TLS: it begins with "
+			"'\\x00\\x00\\x00\\x00\\x00\\x00\\x00'" },
 		{ false, BYTES("HTTP/1.1 400 Bad Request\r\n\r\n"),
-			"the peer does not speak TLS" },
-		{ false, BYTES("220 mail.example ESMTP\r\n"), "the peer does not speak TLS" },
-		{ false, BYTES("+OK\r\n+OK\r\n"), "the peer does not speak TLS" },
+			"the peer does not speak TLS: it begins with 'HTTP/1.1 400 Bad "
+			"Request'" },
+		{ false, BYTES("220 mail.example ESMTP of the house of the long names\r\n"),
+			"the peer does not speak TLS: it begins with '220 mail.example ESMTP "
+			"of "
+			"the house of t'" },
+		{ false, BYTES("+OK\r\n+OK\r\n"),
+			"the peer does not speak TLS: it begins with '+OK'" },
+		{ false, BYTES("\r\n\033[2J\r\n"),
+			"the peer does not speak TLS: it begins with '\\x0D'" },
 		{ false, BYTES("\x16\x03\x03\xff\xff\x02"),
 			"the peer sent a record that is longer than TLS allows" },
 		{ true, BYTES("\x16\x03\x01\xff\xff\x01"),
