@@ -70,7 +70,8 @@ static void print_standard(void)
 		char ours[8] = "";
 
 		if (soq_service_find(p->name) || !strcmp(p->name, HTTPS))
-			snprintf(ours, sizeof(ours), "%u", p->port + TOOL_PORT_OFFSET);
+			snprintf(
+				ours, sizeof(ours), "%u", (unsigned)p->port + TOOL_PORT_OFFSET);
 		printf("  %4u  %-11s  %-3s %-3s  %4u  %7s  %s\n", p->port, p->name,
 			p->tcp ? "tcp" : "", p->udp ? "udp" : "", p->rfc, ours, p->what);
 	}
