@@ -32,7 +32,7 @@ _soquete() {
 	command=${words[1]}
 	if [ "$cword" = 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W \
-			"serve connect listen sim ports cert help --version --help" -- "$cur")
+			"serve connect listen resolve sim ports cert help --version --help" -- "$cur")
 		return
 	fi
 
@@ -108,15 +108,20 @@ _soquete() {
 
 	case $command in
 	help)
-		mapfile -t COMPREPLY < <(compgen -W "serve connect listen sim ports cert help" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "serve connect listen resolve sim ports cert help" -- "$cur")
 		;;
-	serve | connect | listen | sim | ports | cert)
+	serve | connect | listen | resolve | sim | ports | cert)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W \
 				"$("${words[0]}" help "$command" 2>/dev/null | grep -o -- '--[a-z-]*')" \
 				-- "$cur")
 		elif [ "$command" = serve ] && [[ $cur != *=* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "$services" -- "$cur")
+		elif [ "$command" = resolve ] && [[ $prev == resolve || $prev == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur")
+		elif [ "$command" = resolve ]; then
+			mapfile -t COMPREPLY < <(compgen -W \
+				"A AAAA CAA CNAME MX NS PTR SOA SRV TXT" -- "${cur^^}")
 		elif [ "$command" = ports ]; then
 			mapfile -t COMPREPLY < <(compgen -A service -- "$cur")
 		elif [ "$command" = cert ]; then

@@ -11,6 +11,7 @@ static const struct tool_command *const commands[] = {
 	&tool_serve,
 	&tool_connect,
 	&tool_listen,
+	&tool_resolve,
 	&tool_sim,
 	&tool_ports,
 	&tool_cert,
@@ -42,7 +43,8 @@ const struct tool_command *tool_command_find(const char *name)
 			meant->name);
 	else
 		tool_usage(NULL,
-			"unknown subcommand '%s' (serve, connect, listen, sim, ports, cert or help)",
+			"unknown subcommand '%s' (serve, connect, listen, resolve, sim, ports, "
+			"cert or help)",
 			name);
 	return NULL;
 }
@@ -71,7 +73,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return tool_usage(NULL,
-			"a subcommand is missing: serve, connect, listen, sim, ports, "
+			"a subcommand is missing: serve, connect, listen, resolve, sim, ports, "
 			"cert or help ('soquete --help' explains them)");
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
 		return tool_version();
@@ -80,7 +82,7 @@ int main(int argc, char **argv)
 	if (argv[1][0] == '-')
 		return tool_usage(NULL,
 			"unknown option '%s' (--help, --version, or a subcommand: serve, "
-			"connect, listen, sim, ports, cert, help)",
+			"connect, listen, resolve, sim, ports, cert, help)",
 			argv[1]);
 	command = tool_command_find(argv[1]);
 	return command ? command->run(command, argv + 2) : TOOL_USAGE;

@@ -57,8 +57,8 @@ struct tool_command {
 	int (*run)(const struct tool_command *self, char **args);
 };
 
-extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_sim, tool_ports,
-	tool_cert, tool_help;
+extern const struct tool_command tool_serve, tool_connect, tool_listen, tool_resolve, tool_sim,
+	tool_ports, tool_cert, tool_help;
 
 /** The @index-th subcommand, or NULL past the last. */
 const struct tool_command *tool_command_at(size_t index);

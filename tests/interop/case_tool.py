@@ -28,9 +28,9 @@ ENGINES = ["uring", "epoll"]
 @case()
 def tool_bad_usage():
     for args, want in [
-            ([], "a subcommand is missing: serve, connect, listen, sim, ports, cert or help"),
+            ([], "a subcommand is missing: serve, connect, listen, resolve, sim, ports, cert or help"),
             (["conect"], "unknown subcommand 'conect' (did you mean 'connect'?)"),
-            (["frobnicate"], "unknown subcommand 'frobnicate' (serve, connect, listen, sim, ports, cert or help)"),
+            (["frobnicate"], "unknown subcommand 'frobnicate' (serve, connect, listen, resolve, sim, ports, cert or help)"),
             (["--verion"], "unknown option '--verion'"),
             (["connect"], "connect: an endpoint is missing"),
             (["connect", "--tiemout", "5", "h:1"],
@@ -123,7 +123,7 @@ def tool_version_and_help():
     check_eq(out.count(b"in use\n"), 1, out)
     for args in (["--help"], ["-h"], ["help"]):
         check_in(b"listen", tool(*args)[0])
-    for name in ("serve", "connect", "listen", "sim", "ports", "cert", "help"):
+    for name in ("serve", "connect", "listen", "resolve", "sim", "ports", "cert", "help"):
         first = tool("help", name)[0]
         check_in(f"usage: soquete {name}".encode(), first)
         check_eq(tool(name, "--help")[0], first, name)
@@ -134,7 +134,7 @@ def tool_version_and_help():
 def tool_manual_has_every_option():
     with open("man/soquete.1", encoding="utf-8") as f:
         page = f.read()
-    for name in ("serve", "connect", "listen", "sim", "ports", "cert"):
+    for name in ("serve", "connect", "listen", "resolve", "sim", "ports", "cert"):
         for option in re.findall(r"--([a-z-]+)", tool("help", name)[0].decode()):
             check("Fl -" + option in page or option == "help", "--" + option, "is not in soquete(1)")
 
@@ -768,12 +768,12 @@ def complete(*words):
 @case(needs=["bash"])
 def completion_in_bash():
     for words, want in [
-            (("soquete", ""), {"serve", "connect", "listen", "sim", "ports", "cert", "help", "--version",
+            (("soquete", ""), {"serve", "connect", "listen", "resolve", "sim", "ports", "cert", "help", "--version",
                                "--help"}),
             (("soquete", "co"), {"connect"}),
             (("soquete", "help", "l"), {"listen"}),
             (("soquete", "connect", "--ti"), {"--timeout"}),
-            (("soquete", "listen", "--k"), {"--keep"}),
+            (("soquete", "listen", "--kee"), {"--keep"}),
             (("soquete", "listen", "--shape", "t"), {"thread"}),
             (("soquete", "serve", "--engine", "u"), {"uring"}),
             (("soquete", "serve", "--root", "include/so"), {"include/soquete"}),
@@ -782,6 +782,9 @@ def completion_in_bash():
             (("soquete", "sim", "--di"), {"--diagram"}),
             (("soquete", "sim", "echo", "--shape", ""), {"iterative", "fiber"}),
             (("soquete", "connect", "unixg"), {"unixgram://"}),
+            (("soquete", "resolve", "--t"), {"--timeout"}),
+            (("soquete", "resolve", "localhost", "a"), {"A", "AAAA"}),
+            (("soquete", "resolve", "-v", "localhost", "MX"), {"MX"}),
     ]:
         check_eq(set(complete(*words)), want, "completion of", words)
     options = set(re.findall(r"--[a-z-]+", tool("help", "serve")[0].decode()))
