@@ -16,7 +16,7 @@ may="liburing-dev" # without it, the library has epoll only
 case ${1:-} in
 build | run) ;;
 test)
-	may="$may g++:g++ python3:python3 curl:curl openssl:openssl dnsmasq-base:dnsmasq testssl.sh:testssl sslscan:sslscan
+	may="$may g++:g++ python3:python3 curl:curl openssl:openssl dnsmasq-base:dnsmasq bind9-dnsutils:dig testssl.sh:testssl sslscan:sslscan
 		wget:wget ncat:ncat socat:socat rdate:rdate
 		chromium:chromium fonts-dejavu-core default-jdk-headless:javac iproute2:ip netbase
 		bash-completion tshark:tshark valgrind:valgrind libc6-dbg mandoc:mandoc

@@ -25,6 +25,7 @@ import case_java  # noqa: E402,F401
 import case_peers  # noqa: E402,F401
 import case_ports  # noqa: E402,F401
 import case_python  # noqa: E402,F401
+import case_resolve  # noqa: E402,F401
 import case_serve  # noqa: E402,F401
 import case_sim  # noqa: E402,F401
 import case_soak  # noqa: E402,F401
