@@ -89,6 +89,15 @@ def example_11_many_clients():
 
 
 @case()
+def example_13_names():
+    check_eq(example("13_names", "127.0.0.1:80").count(b"127.0.0.1:80 "), 1)
+    lines = example("13_names").splitlines()
+    check(b"127.0.0.1:80 is localhost" in lines, lines)
+    _, err = run(Build.example("13_names"), "a..b:80", status=1)
+    check(b"a..b" in err, err)
+
+
+@case()
 def example_readme_lists_all():
     with open("examples/README.md", encoding="utf-8") as f:
         listed = re.findall(r"^\| `(\w+)\.c`", f.read(), re.M)
