@@ -322,6 +322,42 @@ CONTRACT_KERNEL(names_given_up, KERNEL)
 	dns_close(&d);
 }
 
+static void receive_one(void *arg)
+{
+	char byte;
+
+	CHECK_EQ(soq_recv(arg, &byte, 1), 0);
+}
+
+/* With so much to wait for that the engine goes about it another way (epoll.c), c-ares's
+ * descriptors come and go all the same. */
+CONTRACT_KERNEL(names_beside_many_that_wait, KERNEL)
+{
+	struct soq_stream *pairs[8][2];
+	struct soq_scope *scope;
+	struct dns d;
+
+	names_open(&d, zone);
+	scope = scope_open();
+	for (int i = 0; i < 8; i++) {
+		CHECK_OK(soq_pair(pairs[i]));
+		CHECK_OK(soq_spawn(scope, receive_one, pairs[i][0]));
+	}
+	CHECK_OK(soq_yield());
+	for (int i = 0; i < 10; i++) {
+		check_resolves("tcp://fresh.test:80", "10.0.0.9");
+		check_resolves("tcp://long.test:80", "10.0.0.7");
+		check_resolves("tcp://two.test:80", "10.0.0.7 10.0.0.8");
+	}
+	CHECK(d.over_tcp > 10);
+	for (int i = 0; i < 8; i++)
+		soq_close(pairs[i][1]);
+	scope_join(scope);
+	for (int i = 0; i < 8; i++)
+		soq_close(pairs[i][0]);
+	dns_close(&d);
+}
+
 static void check_given_up_at(int64_t wait_ns)
 {
 	struct soq_addrs list;

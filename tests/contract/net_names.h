@@ -43,7 +43,7 @@ static inline void machine_mount(const char *name, const char *text)
 	machine_file(name, text);
 	file_path(path, name);
 	snprintf(etc, sizeof(etc), "/etc/%s", name);
-	if (access(etc, F_OK) < 0 || mount(path, etc, NULL, MS_BIND, NULL) < 0)
+	if (access(etc, F_OK) < 0 || mount(path, etc, "", MS_BIND, NULL) < 0)
 		SKIP("%s cannot be replaced here: %s", etc, strerror(errno));
 }
 
@@ -57,7 +57,7 @@ static inline void machine_enter(const char *resolv_conf, const char *hosts)
 		SKIP("this build has no c-ares");
 	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		SKIP("no mount namespace can be had here: %s", strerror(errno));
-	CHECK_OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	CHECK_OK(mount("", "/", "", MS_REC | MS_PRIVATE, NULL));
 	private_net_enter();
 	machine_mount("resolv.conf", resolv_conf);
 	machine_mount("hosts", hosts);
