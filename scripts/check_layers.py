@@ -2,6 +2,7 @@
 """Check what no compiler checks: the rules of the design and of the style.
 
   layers     an #include points only downwards
+  libraries  each library is known to the files that are named for it, and to no public header
   length     a function has at most 70 lines, its constant tables apart
   waiting    no test sleeps for the real clock, none has a fixed port
   names      ours begin with soq_, never sq_
@@ -92,6 +93,24 @@ def check_layers(root):
                            f"it may include {', '.join(sorted(allowed))}")
 
 
+# A library's headers: which files of ours may include them.
+LIBRARIES = {
+    r"openssl/": r"src/net/tls",
+    r"ares|idn2": r"src/net/ares",
+    r"liburing": r"src/engine/uring",
+}
+
+
+def check_libraries(root):
+    for folder in ["include", "src", "tool", "examples"]:
+        for path in files(root, folder, (".c", ".h")):
+            for number, line in enumerate(read(root, path).split("\n"), 1):
+                m = re.match(r"\s*#\s*include\s*<([^>]+)", line)
+                for library, ours in LIBRARIES.items():
+                    if m and re.match(library, m[1]) and not re.match(ours, path):
+                        yield f"{path}:{number}: only {ours}* may include {m[1]}"
+
+
 def check_length(root):
     for folder in ["src", "tool", "include", "examples", "bench", "fuzz", "tests", "scripts"]:
         for path in files(root, folder, (".c", ".h")):
@@ -154,7 +173,7 @@ def check_names(root):
                     yield f"{path}:{number}: {m[0]}: names begin with soq_, never sq_"
 
 
-CHECKS = [check_layers, check_length, check_waiting, check_names]
+CHECKS = [check_layers, check_libraries, check_length, check_waiting, check_names]
 
 # For each check, a tree that it must find fault with, and one that it must not.
 SELF_TEST = {
@@ -166,6 +185,12 @@ SELF_TEST = {
         ({"src/net/a.c": '#include "base/b.h"\n#include "c.h"\n#include <errno.h>\n',
           "src/base/b.h": "", "src/net/c.h": ""}, False),
         ({"tool/a.c": '#include "proto/b.h"\n', "src/proto/b.h": ""}, False),
+    ],
+    check_libraries: [
+        ({"src/net/stream.c": "#include <openssl/ssl.h>\n"}, True),
+        ({"include/soquete/tls.h": "#include <openssl/ssl.h>\n"}, True),
+        ({"src/net/names.c": "#include <ares.h>\n"}, True),
+        ({"src/net/tls_stream.c": "#include <openssl/ssl.h>\n"}, False),
     ],
     check_length: [
         ({"src/base/a.c": "int f(void)\n{\n" + "\tx();\n" * 71 + "}\n"}, True),
