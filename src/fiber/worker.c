@@ -71,6 +71,8 @@ void soq__worker_free(struct soq__worker *w, bool abandon)
 	forget_waiter(&w->main);
 	if (w->names)
 		w->names_free(w->names, abandon);
+	if (w->tls)
+		w->tls_free(w->tls);
 	soq__overflow_unwatch(&w->alternate_stack);
 	soq__tsan_engine_closes(&once);
 	e->type->close(e);

@@ -82,6 +82,9 @@ struct soq__worker {
 	 * in the child of a fork. */
 	void *names;
 	void (*names_free)(void *names, bool abandon);
+	/* What net/ keeps of TLS in a simulated program, or NULL: freed likewise. */
+	void *tls;
+	void (*tls_free)(void *tls);
 };
 
 /* A fiber waiting for another, perhaps of another thread. On the waiting fiber's stack. */

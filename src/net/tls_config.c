@@ -21,6 +21,9 @@
 #include <string.h>
 #include <time.h>
 #include "fiber/last_error.h"
+#include "net/dns.h"
+
+#define NAME_SIZE 256 /* of the longest name, with its NUL */
 
 struct soq_tls {
 	atomic_uint refs;
@@ -279,20 +282,38 @@ const struct soq__tls_rules *soq__tls_config_rules(const struct soq_tls *tls)
 
 /* ---- SSL objects ---- */
 
+/* In ASCII (RFC 5891), as the DNS and certificates have it. */
+static int to_ascii(char name[NAME_SIZE])
+{
+	char ascii[NAME_SIZE];
+	const char *why = "this build knows names in ASCII only";
+	int rc = 0;
+
+	for (const char *p = name; *p && rc == 0; p++)
+		rc = *p & 0x80;
+	if (rc == 0)
+		return 0;
+	rc = soq__idna(ascii, sizeof(ascii), name, &why);
+	if (rc < 0)
+		return soq__fail(-EINVAL, "TLS: '%s' cannot be a host's name: %s", name, why);
+	memcpy(name, ascii, sizeof(ascii));
+	return 0;
+}
+
 /* The name as it is asked for and as certificates have it: without the root's dot, and without
  * the zone of an address. */
-static int plain_name(char *buf, size_t len, const char *name)
+static int plain_name(char buf[NAME_SIZE], const char *name)
 {
 	size_t n = strcspn(name, "%");
 
 	if (n > 1 && name[n - 1] == '.')
 		n--;
-	if (n == 0 || n >= len)
+	if (n == 0 || n >= NAME_SIZE)
 		return soq__fail(-EINVAL, "TLS: the name to check is %s",
 			n ? "longer than any name" : "empty");
 	memcpy(buf, name, n);
 	buf[n] = '\0';
-	return 0;
+	return to_ascii(buf);
 }
 
 static bool is_address(const char *name)
@@ -318,12 +339,12 @@ static int set_name(SSL *ssl, const char *name, bool is_checked)
 
 static int client_begin(SSL *ssl, const struct soq_tls *tls, const char *name)
 {
-	char plain[256];
+	char plain[NAME_SIZE];
 	int rc;
 
 	if (!name)
 		return 0;
-	rc = plain_name(plain, sizeof(plain), name);
+	rc = plain_name(plain, name);
 	if (rc == 0)
 		rc = set_name(ssl, plain, !tls->rules.options.insecure);
 	if (rc == 0 && !tls->rules.options.no_resumption)
@@ -344,21 +365,57 @@ static SSL_CTX *context_now(struct soq_tls *tls, bool server)
 	return ctx;
 }
 
-int soq__tls_config_ssl(SSL **ret, struct soq_tls *tls, bool server, const char *name)
+static void load_run(void *arg)
+{
+	soq__tls_load_trust(arg);
+}
+
+/* Suspends, for the first client of a context. */
+static int load_trust(struct soq_tls *tls, SSL_CTX *ctx)
+{
+	int rc = 0;
+
+	if (!soq__tls_lacks_trust(ctx))
+		return 0;
+	rc = soq_mutex_lock(tls->changing);
+	if (rc == 0) {
+		if (soq__tls_lacks_trust(ctx))
+			rc = soq_offload(load_run, ctx);
+		soq_mutex_unlock(tls->changing);
+	}
+	if (rc < 0)
+		soq__fail(rc, "TLS: the system's certificates were not read: %s",
+			soq_strerror(rc));
+	return rc;
+}
+
+static int new_ssl(SSL **ret, struct soq_tls *tls, bool server)
 {
 	SSL_CTX *ctx = context_now(tls, server);
-	SSL *ssl;
 	int rc = 0;
 
 	if (!ctx)
 		return soq__fail(-EINVAL, "TLS: a server needs a certificate and its key");
-	ERR_clear_error();
-	ssl = SSL_new(ctx);
-	SSL_CTX_free(ctx);
-	if (!ssl) {
+	if (!server)
+		rc = load_trust(tls, ctx);
+	if (rc == 0) {
 		ERR_clear_error();
-		return soq__fail(-ENOMEM, "TLS: out of memory");
+		*ret = SSL_new(ctx);
+		if (!*ret)
+			rc = soq__fail(-ENOMEM, "TLS: out of memory");
+		ERR_clear_error();
 	}
+	SSL_CTX_free(ctx);
+	return rc;
+}
+
+int soq__tls_config_ssl(SSL **ret, struct soq_tls *tls, bool server, const char *name)
+{
+	SSL *ssl;
+	int rc = new_ssl(&ssl, tls, server);
+
+	if (rc < 0)
+		return rc;
 	X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), soq__tls_wall_clock() / SOQ_S);
 	if (server)
 		SSL_set_accept_state(ssl);
@@ -393,14 +450,41 @@ static struct soq_tls *share_default(struct soq_tls *made)
 	return tls;
 }
 
+static void worker_tls_free(void *tls)
+{
+	soq_tls_free(tls);
+}
+
+/* In a simulated program each worker has its own: what one run remembers of servers must not
+ * change the next. */
+static int simulated_default(struct soq_tls **ret)
+{
+	struct soq__worker *w = soq__worker();
+	struct soq_tls *made;
+	int rc;
+
+	if (!w->tls) {
+		rc = soq_tls_new(&made, NULL);
+		if (rc < 0)
+			return rc;
+		/* Another fiber may have been here meanwhile. */
+		if (w->tls)
+			soq_tls_free(made);
+		else
+			w->tls = made;
+		w->tls_free = worker_tls_free;
+	}
+	*ret = soq__tls_ref(w->tls);
+	return 0;
+}
+
 int soq__tls_config_default(struct soq_tls **ret)
 {
 	struct soq_tls *tls;
 	int rc;
 
-	/* In a simulated program, what one run remembers must not change the next. */
 	if (soq__type(soq__worker())->simulated)
-		return soq_tls_new(ret, NULL);
+		return simulated_default(ret);
 	tls = share_default(NULL);
 	if (!tls) {
 		rc = soq_tls_new(&tls, NULL);

@@ -17,6 +17,7 @@
 #define SOQ__TLS_CONFIG_H
 
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include "net/tls_openssl.h"
 
 #define SOQ__TLS_PIN_BYTES 32 /* SHA-256 */
@@ -128,6 +129,8 @@ struct soq__tls_extra {
 	int keylog; /* a descriptor; -1: none */
 	bool pinned;
 	bool insecure;
+	OSSL_LIB_CTX *library;
+	atomic_bool lacks_trust;	    /* the system's has not been loaded yet */
 	struct soq__tls_tickets *tickets;   /* a server's, or NULL */
 	struct soq__tls_sessions *sessions; /* a client's, or NULL */
 	struct soq__tls_staple *staples;
@@ -137,6 +140,11 @@ struct soq__tls_extra {
 
 /* NULL for a context that is not ours. */
 struct soq__tls_extra *soq__tls_extra(const SSL_CTX *ctx);
+
+/* What the system trusts is loaded when a client needs it first: it takes 20 ms where it is one
+ * file of 140 certificates, and a server has no use for it. The second is for the pool. */
+bool soq__tls_lacks_trust(const SSL_CTX *ctx);
+void soq__tls_load_trust(SSL_CTX *ctx);
 
 /* Both contexts that the rules and the files come to.
  * @count  certificates, of which the first is a client's too; 0: no server's context

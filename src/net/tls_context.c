@@ -250,12 +250,24 @@ static int make_store(struct making *m)
 	if (o->ca)
 		rc = soq__tls_read_ca(
 			m->store, wants_names ? &m->ca_names : NULL, r->library, o->ca, m->why);
-	else if (!o->insecure && !X509_STORE_set_default_paths_ex(m->store, r->library, NULL))
-		rc = refuse(m, -SOQ_ETLS, "the certificates that the system trusts");
 	if (rc == 0 && o->crl)
 		rc = soq__tls_read_crl(m->store, r->library, o->crl, m->why);
-	ERR_clear_error(); /* a system without any CA is not ours to mend */
 	return rc;
+}
+
+bool soq__tls_lacks_trust(const SSL_CTX *ctx)
+{
+	return atomic_load_explicit(&soq__tls_extra(ctx)->lacks_trust, memory_order_acquire);
+}
+
+/* A system without any CA is not ours to mend: nobody will be trusted. */
+void soq__tls_load_trust(SSL_CTX *ctx)
+{
+	struct soq__tls_extra *extra = soq__tls_extra(ctx);
+
+	X509_STORE_set_default_paths_ex(SSL_CTX_get_cert_store(ctx), extra->library, NULL);
+	ERR_clear_error();
+	atomic_store_explicit(&extra->lacks_trust, false, memory_order_release);
 }
 
 /* A server that takes any certificate of a client's takes this. */
@@ -272,7 +284,6 @@ static void set_trust(struct making *m, SSL_CTX *ctx, int verify)
 	unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
 
 	SSL_CTX_set1_cert_store(ctx, m->store);
-	SSL_CTX_set_info_callback(ctx, soq__tls_first_watch);
 	SSL_CTX_set_verify(ctx, verify,
 		o->insecure && verify != SSL_VERIFY_NONE ? accept_any : soq__tls_verify_note);
 	/* Whatever the user names is trusted, be it a CA that another has signed. */
@@ -298,6 +309,8 @@ static int set_common(struct making *m, SSL_CTX *ctx)
 		return no_memory(m);
 	extra->pinned = m->rules->pin_count > 0;
 	extra->insecure = m->rules->options.insecure;
+	extra->library = m->rules->library;
+	atomic_init(&extra->lacks_trust, !m->rules->options.insecure && !m->rules->options.ca);
 	rc = set_versions(m, ctx);
 	if (rc == 0)
 		rc = set_ciphers(m, ctx);
