@@ -3,7 +3,23 @@
  */
 #include "unit/tls_config.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
+
+/* The clock of OpenSSL's time(NULL), moved to see that nothing depends on it. */
+static time_t moved_s;
+
+time_t time(time_t *ret)
+{
+	struct timespec now;
+	time_t s;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s = now.tv_sec + moved_s;
+	if (ret)
+		*ret = s;
+	return s;
+}
 
 /* ---- names ---- */
 
@@ -514,5 +530,276 @@ TEST(tls_config_resume_same)
 	while (meet_how(client, server, "a.x.example", TICKETS_DO_NOT_COME).resumed)
 		resumed++;
 	CHECK_EQ(resumed, 2);
+	done(client, server);
+}
+
+/* ---- by the engine's clock ---- */
+
+#define HOUR (3600 * SOQ_S)
+
+/* A ticket lives for two hours of the program's own clock, through a change of keys. */
+SIM(tls_config_ticket_lives)
+{
+	struct soq_tls *server, *client;
+
+	make_both("localhost");
+	for (unsigned v = SOQ_TLS_1_2; v <= SOQ_TLS_1_3; v++) {
+		ROW("version %u", v);
+		server = SERVER();
+		client = CLIENT(.max_version = v);
+		CHECK_OK(soq_sleep(11 * HOUR));
+		CHECK(!meet(client, server, "localhost").resumed);
+		CHECK_OK(soq_sleep(HOUR + HOUR / 2)); /* the next key is in use */
+		CHECK(meet(client, server, "localhost").resumed);
+		moved_s += 3 * 3600;
+		CHECK(meet(client, server, "localhost").resumed);
+		CHECK_OK(soq_sleep(HOUR));
+		CHECK(meet(client, server, "localhost").resumed);
+		CHECK_OK(soq_sleep(2 * HOUR));
+		CHECK(!meet(client, server, "localhost").resumed);
+		CHECK_OK(soq_sleep(100 * HOUR));
+		CHECK(!meet(client, server, "localhost").resumed);
+		CHECK(meet(client, server, "localhost").resumed);
+		done(client, server);
+	}
+}
+
+/* A server counts the two hours itself, whatever its client does. */
+SIM(tls_config_ticket_dies)
+{
+	struct soq_tls *server;
+	SSL_SESSION *kept = NULL;
+	bool resumed = true;
+
+	make_both("localhost");
+	server = SERVER();
+	for (int i = 0; i < 3; i++) {
+		struct soq_tls *client = CLIENT(.max_version = SOQ_TLS_1_2);
+		SSL *c = NULL, *s = NULL;
+		BIO *a, *b;
+		int rc_c = 0, rc_s = 0;
+
+		CHECK_OK(soq__tls_config_ssl(&c, client, false, "localhost"));
+		CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
+		CHECK(BIO_new_bio_pair(&a, 0, &b, 0));
+		SSL_set_bio(c, a, a);
+		SSL_set_bio(s, b, b);
+		if (kept)
+			CHECK(SSL_set_session(c, kept));
+		for (int j = 0; j < 4; j++) {
+			rc_c = SSL_do_handshake(c);
+			rc_s = SSL_do_handshake(s);
+		}
+		CHECK(rc_c == 1 && rc_s == 1);
+		resumed = SSL_session_reused(c);
+		ROW("round %d", i);
+		CHECK_EQ(resumed, i == 1);
+		if (!kept)
+			kept = SSL_get1_session(c);
+		SSL_shutdown(c);
+		SSL_free(c);
+		SSL_free(s);
+		soq_tls_free(client);
+		if (i == 1)
+			CHECK_OK(soq_sleep(3 * HOUR));
+	}
+	SSL_SESSION_free(kept);
+	soq_tls_free(server);
+}
+
+SIM(tls_config_certificate_ends)
+{
+	struct soq_tls *server, *client;
+
+	make_ca("ca.pem");
+	CHECK_OK(soq_make_certificate(path("server.pem"), NULL,
+		&(struct soq_certificate_options){
+			.ca_certificate = path("ca.pem"), .lasts_ns = DAY_S * SOQ_S }));
+	server = SERVER(.no_resumption = true);
+	client = CLIENT();
+	check_good(client, server, "localhost");
+	CHECK_OK(soq_sleep(23 * HOUR));
+	check_good(client, server, "localhost");
+	CHECK_OK(soq_sleep(2 * HOUR));
+	CHECK_ERR(meet(client, server, "localhost").client, -SOQ_ETLS);
+	done(client, server);
+}
+
+/* The configuration of those who have none is one for a worker, and in real programs for all.
+ */
+CONTRACT(tls_config_default_is_one)
+{
+	struct soq_tls *a = NULL, *b = NULL;
+	SSL *ssl = NULL;
+
+	CHECK_OK(soq__tls_config_default(&a));
+	CHECK_OK(soq__tls_config_default(&b));
+	CHECK(a == b);
+	CHECK(!soq__tls_can_serve(a));
+	CHECK(!soq__tls_config_is_nameless(a));
+	CHECK_OK(soq__tls_config_ssl(&ssl, a, false, "localhost"));
+	SSL_free(ssl);
+	done(a, b);
+}
+
+/* ---- with one seed, the same bytes ---- */
+
+struct bytes {
+	const char *ca, *server;
+	size_t count;
+	uint64_t digest;
+	int resumed;
+};
+
+/* FNV-1a, 64 bits. */
+static void add_bytes(struct bytes *bytes, const unsigned char *p, size_t n)
+{
+	for (bytes->count += n; n > 0; n--)
+		bytes->digest = (bytes->digest ^ *p++) * UINT64_C(0x100000001b3);
+}
+
+static void carry(struct bytes *bytes, BIO *from, SSL *to)
+{
+	unsigned char *p;
+	long n = BIO_get_mem_data(from, &p);
+
+	add_bytes(bytes, p, (size_t)n);
+	CHECK_EQ(BIO_write(SSL_get_rbio(to), p, (int)n), n);
+	BIO_reset(from);
+}
+
+static void meet_recorded(struct bytes *bytes, struct soq_tls *client, struct soq_tls *server)
+{
+	char why[100], byte;
+	SSL *c = NULL, *s = NULL;
+
+	CHECK_OK(soq__tls_config_ssl(&c, client, false, "localhost"));
+	CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
+	SSL_set_bio(c, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	SSL_set_bio(s, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	BIO_set_mem_eof_return(SSL_get_rbio(c), -1);
+	BIO_set_mem_eof_return(SSL_get_rbio(s), -1);
+	for (int i = 0; i < 4; i++) {
+		SSL_do_handshake(c);
+		carry(bytes, SSL_get_wbio(c), s);
+		SSL_do_handshake(s);
+		carry(bytes, SSL_get_wbio(s), c);
+	}
+	CHECK(SSL_is_init_finished(c) && SSL_is_init_finished(s));
+	CHECK_EQ(soq__tls_check(why, sizeof(why), client, c, false), 0);
+	SSL_read(c, &byte, 1);
+	bytes->resumed += SSL_session_reused(c);
+	SSL_shutdown(c);
+	SSL_free(c);
+	SSL_free(s);
+}
+
+static int sim_meet_often(void *arg)
+{
+	struct bytes *bytes = arg;
+	struct soq_tls *client = CONFIG(.ca = bytes->ca);
+	struct soq_tls *server = CONFIG(.certificate = bytes->server);
+
+	for (int i = 0; i < 3; i++) {
+		meet_recorded(bytes, client, server);
+		CHECK_OK(soq_sleep(HOUR / 2));
+	}
+	done(client, server);
+	return 0;
+}
+
+static void run_world(uint64_t seed, struct bytes *bytes)
+{
+	struct soq_sim *sim;
+	struct soq_sim_host *host;
+
+	CHECK_OK(soq_sim_new(&sim, seed, NULL));
+	CHECK_OK(soq_sim_host_new(&host, sim, "host", NULL));
+	CHECK_OK(soq_sim_spawn(host, sim_meet_often, bytes));
+	CHECK_EQ(soq_sim_run(sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	soq_sim_free(sim);
+}
+
+static int sim_make(void *arg)
+{
+	make_both("localhost");
+	return 0;
+}
+
+TEST(tls_config_follows_the_seed)
+{
+	struct bytes first = { 0 }, later = { 0 }, other = { 0 };
+	struct soq_sim *sim;
+	struct soq_sim_host *host;
+
+	CHECK_OK(soq_sim_new(&sim, 1, NULL));
+	CHECK_OK(soq_sim_host_new(&host, sim, "host", NULL));
+	CHECK_OK(soq_sim_spawn(host, sim_make, NULL));
+	CHECK_EQ(soq_sim_run(sim, SOQ_NEVER), SOQ_SIM_FINISHED);
+	soq_sim_free(sim);
+	first.ca = path("ca.pem");
+	first.server = path("server.pem");
+	later = other = first;
+	run_world(7, &first);
+	CHECK_EQ(first.resumed, 2);
+	moved_s += 12345678;
+	run_world(7, &later);
+	CHECK_EQ(first.count, later.count);
+	CHECK_EQ(first.digest, later.digest);
+	run_world(8, &other);
+	CHECK(first.digest != other.digest);
+}
+
+/* ---- from several threads ---- */
+
+struct party {
+	struct soq_tls *client, *server;
+	const char *name;
+};
+
+static void *meet_on(void *arg)
+{
+	struct party *p = arg;
+
+	for (int i = 0; i < 8; i++)
+		check_good(p->client, p->server, p->name);
+	return NULL;
+}
+
+TEST(tls_config_threads)
+{
+	struct party parties[3];
+	struct soq_tls *client, *server;
+	pthread_t threads[3];
+
+	make_both("a.example *.b.example");
+	server = SERVER();
+	client = CLIENT();
+	for (int i = 0; i < 3; i++) {
+		parties[i] =
+			(struct party){ client, server, i == 2 ? "x.b.example" : "a.example" };
+		CHECK_EQ(pthread_create(&threads[i], NULL, meet_on, &parties[i]), 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		CHECK_OK(soq_tls_reload(server));
+		CHECK_OK(soq_tls_reload(client));
+	}
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	done(client, server);
+}
+
+/* A name in any script is asked for as the DNS has it. */
+TEST(tls_config_idna)
+{
+	struct soq_tls *server, *client;
+
+	make_both("xn--bcher-kva.example");
+	server = SERVER();
+	client = CLIENT();
+	check_good(client, server,
+		"b\xc3\xbc"
+		"cher.example");
+	CHECK_ERR(meet(client, server, "bucher.example").client, -SOQ_ETLS);
 	done(client, server);
 }

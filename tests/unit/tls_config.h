@@ -10,9 +10,15 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DAY_S ((int64_t)86400)
+
+static inline time_t now_s(void)
+{
+	return (time_t)(soq_wall_clock() / SOQ_S);
+}
 
 /* ---- files ---- */
 

@@ -118,8 +118,8 @@ static void make_crl(const char *name, const char *ca, const char *revoked)
 	X509_CRL *crl = X509_CRL_new();
 	X509 *issuer = read_certificate(ca);
 	EVP_PKEY *key = read_key(ca);
-	ASN1_TIME *from = ASN1_TIME_set(NULL, time(NULL) - 60);
-	ASN1_TIME *until = ASN1_TIME_set(NULL, time(NULL) + 3600);
+	ASN1_TIME *from = ASN1_TIME_set(NULL, now_s() - 60);
+	ASN1_TIME *until = ASN1_TIME_set(NULL, now_s() + 3600);
 	FILE *f = fopen(path(name), "w");
 
 	CHECK(X509_CRL_set_version(crl, X509_CRL_VERSION_2));
@@ -181,7 +181,7 @@ struct staple {
 
 static ASN1_TIME *seconds_from_now(int64_t s)
 {
-	return s ? ASN1_TIME_set(NULL, time(NULL) + s) : NULL;
+	return s ? ASN1_TIME_set(NULL, now_s() + s) : NULL;
 }
 
 static void make_staple(const char *name, const struct staple *how)
