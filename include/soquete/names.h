@@ -3,10 +3,12 @@
  * No thread waits for an answer: each worker asks for itself, while its other fibers go on.
  * What is asked, and whom, is the machine's to say, and read again when it changes: hosts(5),
  * resolv.conf(5), and nsswitch.conf(5), whose other services are asked on a thread of the pool.
- * Answers are kept for as long as their records allow. "localhost" and what ends in it is this
- * machine (RFC 6761), and is never asked for; nor is what ends in ".local" (RFC 6762), unless
- * nsswitch.conf(5) has a service for it. A name that is not ASCII is asked for as IDNA 2008
- * says (RFC 5891).
+ * Answers are kept for as long as their records allow, a day at most. "localhost" and what ends
+ * in it is this machine (RFC 6761), and is never asked for; ".invalid" and ".onion" do not exist
+ * (RFC 6761, RFC 7686); nor does what ends in ".local" (RFC 6762), unless hosts(5) has it or
+ * nsswitch.conf(5) a service for it. A name with few dots is tried in the search domains of
+ * resolv.conf(5); a dot at its end says that it is whole. A name that is not ASCII is asked for
+ * as IDNA 2008 says (RFC 5891).
  */
 #ifndef SOQUETE_NAMES_H
 #define SOQUETE_NAMES_H
@@ -80,8 +82,9 @@ struct soq_records {
  * @name  a name without port; for SOQ_RECORD_PTR an IP literal will do as well
  *
  * @return 0 with at least one record; -SOQ_ENONAME when there is no such name, -SOQ_ENORECORD
- *         when it has none of this type; others as soq_resolve(); -SOQ_ESIMULATED for what a
- *         simulated name service does not know
+ *         when it has none of this type; -EINVAL for a type not listed above; -ENOSYS in a build
+ *         without c-ares; others as soq_resolve(); -SOQ_ESIMULATED for what a simulated name
+ *         service does not know
  *
  * Source: RFC 1035, RFC 2782 (SRV), RFC 3596 (AAAA), RFC 8659 (CAA).
  */
