@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import tempfile
 
-from kit import write
+from kit import Build, Skip, write
 
 CONFIG = """
 [ca]
@@ -161,8 +161,18 @@ class Lab:
 _lab = []
 
 
+def need_tls():
+    if not shutil.which("openssl"):
+        raise Skip("needs package openssl")
+    refusal = subprocess.run([Build.tool(), "listen", "--cert", "/dev/null", "tls://127.0.0.1:0"],
+                             capture_output=True, check=False).stderr
+    if b"this build has no TLS" in refusal:
+        raise Skip("this build has no TLS")
+
+
 def lab():
     """The run's own, made when first asked for."""
     if not _lab:
+        need_tls()
         _lab.append(Lab())
     return _lab[0]
