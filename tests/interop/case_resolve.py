@@ -249,6 +249,7 @@ def resolve_records(engine):
                 (AWAY4, "PTR", ["web.soquete.test"]),
                 (AWAY4, None, ["web.soquete.test"]),
                 (AWAY6, None, ["web.soquete.test"]),
+                (f"[{AWAY6}]", None, ["web.soquete.test"]),
                 ("soquete.test", "NS", ["ns.soquete.test"]),
                 ("soquete.test", "SOA", ["ns.soquete.test"]),
         ]:
@@ -319,6 +320,8 @@ def resolve_no_such_name():
             line = w.fail(*args)
             check_in(args[0], line)
             check_in("does not exist", line)
+        check_eq(w.fail("192.0.2.77"), "name of 192.0.2.77: Name does not exist")
+        check_eq(w.fail("no.soquete.test"), "look up no.soquete.test: Name does not exist")
 
 
 @case(DNSMASQ)
@@ -417,6 +420,8 @@ def resolve_bad_usage():
             (["https://"], "is a URL; a name is wanted"),
             (["unix:///tmp/x"], "'unix:///tmp/x' has no name to look up"),
             (["fd://3"], "has no name to look up"),
+            (["[]"], "'[]'"),
+            (["[a.example]"], "'[a.example]'"),
             (["a.example:80", "MX"], "'soquete resolve a.example MX'"),
             (["a.example:99999"], "99999"),
             (["a.example:no-such-service"], "no-such-service"),
