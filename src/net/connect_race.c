@@ -215,7 +215,7 @@ static int race_step(struct race *r)
 {
 	int64_t at_ns = next_begin_ns(r);
 
-	if (soq_now() >= at_ns)
+	if (r->left && soq_now() >= at_ns)
 		return try_next(r);
 	soq__suspend(r->worker,
 		soq__min(r->fiber->shielded ? SOQ_NEVER : r->fiber->deadline_ns, at_ns));

@@ -197,7 +197,7 @@ int soq_query(struct soq_records *ret, const char *name, enum soq_record_type ty
 static int reverse_by_dns(char name[SOQ__NAME_MAX + 1], const struct soq_addr *addr)
 {
 	char question[SOQ__NAME_MAX + 1];
-	struct soq_records records;
+	struct soq_records records = { 0 };
 	int rc;
 
 	soq__reverse_name(question, addr);
