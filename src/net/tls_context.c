@@ -284,6 +284,7 @@ static void set_trust(struct making *m, SSL_CTX *ctx, int verify)
 	unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
 
 	SSL_CTX_set1_cert_store(ctx, m->store);
+	SSL_CTX_set_info_callback(ctx, soq__tls_first_watch);
 	SSL_CTX_set_verify(ctx, verify,
 		o->insecure && verify != SSL_VERIFY_NONE ? accept_any : soq__tls_verify_note);
 	/* Whatever the user names is trusted, be it a CA that another has signed. */

@@ -77,11 +77,13 @@ void soq__tls_first_watch(const SSL *ssl, int where, int value)
 
 void soq__tls_put_first(struct soq__tls_text *t, const SSL *ssl)
 {
-	const struct note *note = note_index < 0 ? NULL : SSL_get_ex_data(ssl, note_index);
 	unsigned char bytes[SHOWN_MAX];
+	const struct note *note;
 	size_t len;
 	int n;
 
+	pthread_once(&note_once, get_index);
+	note = note_index < 0 ? NULL : SSL_get_ex_data(ssl, note_index);
 	if (!note)
 		return;
 	memcpy(bytes, note->bytes, note->len);

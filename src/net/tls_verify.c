@@ -307,12 +307,13 @@ static void put_other(struct soq__tls_text *t, const X509 *certificate, long err
 void soq__tls_put_verify(struct soq__tls_text *t, const SSL *ssl, bool server, const char *name)
 {
 	long error = SSL_get_verify_result(ssl);
-	const struct note *note = note_index < 0 ? NULL : SSL_get_ex_data(ssl, note_index);
-	struct failure f = { .note = note, .server = server, .name = name };
+	struct failure f = { .server = server, .name = name };
 
-	/* A note of an earlier check, which whoever verifies has overruled since. */
-	if (note && note->error == error)
-		f.certificate = note->certificate;
+	pthread_once(&note_once, get_index);
+	f.note = note_index < 0 ? NULL : SSL_get_ex_data(ssl, note_index);
+	/* Else it is of an earlier check, which whoever verifies has overruled since. */
+	if (f.note && f.note->error == error)
+		f.certificate = f.note->certificate;
 	for (size_t i = 0; f.certificate && i < sizeof(sentences) / sizeof(sentences[0]); i++)
 		if (sentences[i].error == error) {
 			sentences[i].put(t, &f);

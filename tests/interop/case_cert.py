@@ -4,6 +4,7 @@ they must not take; the files, and who may read them; wrong usage."""
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import socket
 import ssl
@@ -243,6 +244,46 @@ def cert_output_that_cannot_be_written():
 
 
 # Who takes it.
+
+
+def proposed(out, command, port=None):
+    """The command that is proposed, as its words; with a port that is free."""
+    line = re.search(rf"^  soquete ({command} .*)$", out, re.M)[1]
+    if port is None:
+        line = re.sub(r" https$", " https=tls://127.0.0.1:0", line)
+    else:
+        line = re.sub(r":8443$", f":{port}", line)
+    return [os.path.abspath(Build.tool()), *shlex.split(line)]
+
+
+@contextlib.contextmanager
+def served(path, *words):
+    """`soquete serve` as it is proposed; yields the port."""
+    with Child(*words, cwd=path) as server:
+        server.wait_line("ready")
+        yield server.out.data.decode().split()[1].rpartition(":")[2]
+
+
+@case()
+def cert_proposes_what_works():
+    request = b"GET / HTTP/1.0\r\n\r\n"
+    with folder() as path:
+        cert(path, "--ca", "Lab CA")
+        for args in ([], ["127.0.0.1"], ["localhost", "--out", "it's.pem", "--key", "a key"],
+                     ["--sign", "Lab_CA.pem", "localhost", "--out=-signed.pem"]):
+            out, _ = cert(path, *args)
+            with served(path, *proposed(out, "serve")) as port:
+                reply, _ = run(*proposed(out, "connect", port), stdin=request, cwd=path)
+                check_in(b"HTTP/1.1 200", reply, args)
+        out, _ = cert(path, "--client", "--sign", "Lab_CA.pem", "alice")
+        server = ["serve", "--cert=./-signed.pem", "--ca=Lab_CA.pem", "--clients=needed",
+                  "https=tls://127.0.0.1:0"]
+        with served(path, os.path.abspath(Build.tool()), *server) as port:
+            reply, _ = run(*proposed(out, "connect", port), stdin=request, cwd=path)
+            check_in(b"HTTP/1.1 200", reply, "a client")
+        out, _ = cert(path, "--ca", "Next")
+        command = re.search(r"^  soquete (cert .*)$", out, re.M)[1]
+        cert(path, *shlex.split(command)[1:], "b.example")
 
 
 class Server:

@@ -538,6 +538,11 @@ TEST(tls_explain_bytes)
 			"the peer does not speak TLS: it begins with '+OK'" },
 		{ false, BYTES("\r\n\033[2J\r\n"),
 			"the peer does not speak TLS: it begins with '\\x0D'" },
+		/* It did at first: what it began with is not to blame. */
+		{ false,
+			BYTES("\x15\x03\x03\0\x02\x01\x5a"
+			      "220 mail.example\r\n"),
+			"the peer does not speak TLS" },
 		{ false, BYTES("\x16\x03\x03\xff\xff\x02"),
 			"the peer sent a record that is longer than TLS allows" },
 		{ true, BYTES("\x16\x03\x01\xff\xff\x01"),
