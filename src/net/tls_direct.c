@@ -2,21 +2,27 @@
 #include "net/tls_direct.h"
 #include <soquete/error.h>
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include "net/tls_openssl.h"
 
 #define KEY_UPDATE	 24 /* a handshake message */
 #define KEY_UPDATE_BYTES 5
 #define CLOSE_NOTIFY	 0 /* alerts */
 #define UNEXPECTED	 10
+#define BAD_MAC		 20
+#define OVERFLOW	 22
+#define INTERNAL	 80
 #define USER_CANCELED	 90
-/* New keys cost us more than the peer: more of them than this, with no data between, is an
- * attack. */
-#define UPDATES_MAX 32
+/* Records that bring no data (new keys, nothing at all) cost us more than the peer: more of
+ * them than this in a row is an attack. */
+#define IDLE_MAX 32
 
-static const unsigned char *input(const struct soq__tls_wire *w)
+/* Where the next record begins; NULL: nothing has come. */
+static unsigned char *input(const struct soq__tls_wire *w)
 {
-	return (const unsigned char *)w->in.memory + w->in.first;
+	return w->in.count > 0 ? (unsigned char *)w->in.memory + w->in.first : NULL;
 }
 
 size_t soq__tls_direct_want(const struct soq__tls_wire *w)
@@ -64,8 +70,10 @@ int64_t soq__tls_direct_put(
 	size_t n = soq__min_size(len, soq__tls_record_room(d->record));
 	int rc = 0;
 
-	if (soq__tls_record_is_worn(d->record))
+	if (d->update_owed || soq__tls_record_is_worn(d->record))
 		rc = put_key_update(d, w);
+	if (rc == 0)
+		d->update_owed = false;
 	if (rc == 0)
 		rc = put_record(d, w, SOQ__TLS_DATA, buf, n);
 	return rc < 0 ? rc : (int64_t)n;
@@ -78,13 +86,27 @@ int soq__tls_direct_end(struct soq__tls_direct *d, struct soq__tls_wire *w)
 
 /* ---- receiving ---- */
 
+/* What an alert of ours is called by libssl. */
+static int reason_of(int alert)
+{
+	switch (alert) {
+	case BAD_MAC:
+		return SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC;
+	case OVERFLOW:
+		return SSL_R_DATA_LENGTH_TOO_LONG;
+	case INTERNAL:
+		return ERR_R_MALLOC_FAILURE;
+	default:
+		return SSL_R_UNEXPECTED_MESSAGE;
+	}
+}
+
 static int give_up(
 	struct soq__tls_direct *d, struct soq__tls_wire *w, int alert, const char **ret_reason)
 {
 	put_alert(d, w, alert);
 	soq__tls_wire_flush_now(w);
-	*ret_reason = SSL_alert_desc_string_long(alert);
-	return -SOQ_ETLS;
+	return soq__tls_explain_number(ret_reason, reason_of(alert));
 }
 
 static int take_alert(struct soq__tls_direct *d, struct soq__tls_wire *w,
@@ -96,8 +118,7 @@ static int take_alert(struct soq__tls_direct *d, struct soq__tls_wire *w,
 		d->ended = true;
 	if (alert[1] == CLOSE_NOTIFY || alert[1] == USER_CANCELED)
 		return 0;
-	*ret_reason = SSL_alert_desc_string_long(alert[1]);
-	return -SOQ_ETLS;
+	return soq__tls_explain_number(ret_reason, SSL_AD_REASON_OFFSET + alert[1]);
 }
 
 /* The one message that a client may send after the handshake. Nothing may follow it under the
@@ -106,22 +127,20 @@ static int take_message(struct soq__tls_direct *d, struct soq__tls_wire *w,
 	const unsigned char *message, size_t len, const char **ret_reason)
 {
 	static const unsigned char start[] = { KEY_UPDATE, 0, 0, 1 };
-	int rc;
 
 	if (len != KEY_UPDATE_BYTES || memcmp(message, start, sizeof(start)) != 0 ||
-		message[4] > 1 || ++d->updates > UPDATES_MAX)
+		message[4] > 1)
 		return give_up(d, w, UNEXPECTED, ret_reason);
-	rc = soq__tls_record_update(d->record, false);
-	if (rc == 0 && message[4] == 1)
-		rc = put_key_update(d, w);
-	return rc;
+	/* An answer at once to each would pile up where the peer asks, and does not read. */
+	d->update_owed = d->update_owed || message[4] == 1;
+	return soq__tls_record_update(d->record, false);
 }
 
 /* Open the next record and do as it says. @return 0; -EAGAIN: it is not there whole */
 static int next_record(
 	struct soq__tls_direct *d, struct soq__tls_wire *w, const char **ret_reason)
 {
-	unsigned char *in = (unsigned char *)w->in.memory + w->in.first;
+	unsigned char *in = input(w);
 	int length = soq__tls_record_length(in, w->in.count), type;
 	size_t len;
 
@@ -135,11 +154,13 @@ static int next_record(
 	w->in.first += (size_t)length;
 	w->in.count -= (size_t)length;
 	in += SOQ__TLS_HEADER;
+	d->idle = type == SOQ__TLS_DATA && len > 0 ? 0 : d->idle + 1;
+	if (d->idle > IDLE_MAX)
+		return give_up(d, w, UNEXPECTED, ret_reason);
 	switch (type) {
 	case SOQ__TLS_DATA:
 		d->plain_at = (size_t)(in - (unsigned char *)w->in.memory);
 		d->plain_len = len;
-		d->updates = len > 0 ? 0 : d->updates;
 		return 0;
 	case SOQ__TLS_ALERT:
 		return take_alert(d, w, in, len, ret_reason);

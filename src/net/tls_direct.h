@@ -16,7 +16,8 @@
 struct soq__tls_direct {
 	struct soq__tls_record *record;
 	size_t plain_at, plain_len; /* of the wire's input: opened, and not given out yet */
-	unsigned updates;	    /* of keys, since data came last */
+	unsigned idle;		    /* records without data, since data came last */
+	bool update_owed;	    /* the peer wants new keys before our next data */
 	bool ended;		    /* the peer has said that its flow is over */
 };
 

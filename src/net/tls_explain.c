@@ -229,6 +229,15 @@ static void find(unsigned long error, struct reason *ret)
 		}
 }
 
+int soq__tls_explain_number(const char **ret_words, int number)
+{
+	struct reason r;
+
+	find(ERR_PACK(ERR_LIB_SSL, 0, number), &r);
+	*ret_words = r.words ? r.words : "the peer refused, for a reason that is not known";
+	return r.code;
+}
+
 /* Those that the caller has words for: it knows the SSL object. */
 static bool is_version(const struct reason *r)
 {

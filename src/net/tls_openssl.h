@@ -82,6 +82,10 @@ void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl);
  * @return -SOQ_ECERTIFICATE, -SOQ_ETRUNCATED, -SOQ_ETLS, -ENOMEM */
 int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *name);
 
+/* The same by a number: a reason of libssl's (SSL_R_...), or SSL_AD_REASON_OFFSET and the number of
+ * an alert that the peer has sent. @ret_words  static text */
+int soq__tls_explain_number(const char **ret_words, int number);
+
 /* For SSL_CTX_set_verify(), always: remembers of which certificate a check failed, and how, for
  * soq__tls_explain(). It lets nothing pass that OpenSSL found fault with. */
 int soq__tls_verify_note(int ok, X509_STORE_CTX *ctx);
