@@ -1,5 +1,5 @@
-/* sources: src/net/tls_direct.c src/net/tls_explain.c src/net/tls_text.c src/net/tls_verify.c
- * src/net/tls_wire.c src/base/error.c
+/* sources: src/net/tls_direct.c src/net/tls_explain.c src/net/tls_first.c src/net/tls_text.c
+ * src/net/tls_verify.c src/net/tls_wire.c src/base/error.c
  * libraries: openssl */
 /* tls_record.c - a client that says what it likes once a handshake of TLS 1.3 is over.
  *
