@@ -57,6 +57,10 @@ struct flow {
 	unsigned char secret[SOQ__TLS_SECRET_MAX];
 	uint64_t sequence;	/* of the next record */
 	EVP_CIPHER_CTX *sealer; /* with the key; NULL: to be made when it is needed */
+	/* What comes of the secret: to derive it takes as long as to seal 16 KiB, and an idle
+	 * client's next request would wait for it each time. */
+	bool has_keys;
+	unsigned char key[KEY_MAX];
 	unsigned char iv[IV_BYTES];
 };
 
@@ -112,20 +116,24 @@ static bool expand(const struct cipher *c, const unsigned char *secret, const ch
 	return true;
 }
 
+static bool derive(const struct cipher *c, struct flow *f)
+{
+	if (!f->has_keys)
+		f->has_keys = expand(c, f->secret, "key", f->key, c->key_len) &&
+			expand(c, f->secret, "iv", f->iv, IV_BYTES);
+	return f->has_keys;
+}
+
 /* Make what is missing of a flow's cipher. */
 static bool make_ready(const struct cipher *c, struct flow *f, bool sealing)
 {
-	unsigned char key[KEY_MAX];
-	bool ok;
-
 	if (f->sealer)
 		return true;
+	if (!derive(c, f))
+		return false;
 	f->sealer = EVP_CIPHER_CTX_new();
-	ok = f->sealer && expand(c, f->secret, "key", key, c->key_len) &&
-		expand(c, f->secret, "iv", f->iv, IV_BYTES) &&
-		EVP_CipherInit_ex2(f->sealer, c->evp, key, NULL, sealing, NULL) == 1;
-	OPENSSL_cleanse(key, sizeof(key));
-	if (ok)
+	if (f->sealer &&
+		EVP_CipherInit_ex2(f->sealer, c->evp, f->key, NULL, sealing, NULL) == 1)
 		return true;
 	EVP_CIPHER_CTX_free(f->sealer);
 	f->sealer = NULL;
@@ -310,6 +318,7 @@ int soq__tls_record_update(struct soq__tls_record *r, bool sending)
 	memcpy(f->secret, next, r->cipher->secret_len);
 	OPENSSL_cleanse(next, sizeof(next));
 	flow_trim(f);
+	f->has_keys = false;
 	f->sequence = 0;
 	return 0;
 }
