@@ -1,9 +1,11 @@
 /* soquete_tls.c - a TLS server on soquete, through nothing but its public interface.
  *
- * usage: soquete_tls done|again|echo|bulk CERTIFICATE   (PEM, with its key)
+ * usage: soquete_tls done|again|echo|turns|bulk CERTIFICATE   (PEM, with its key)
  *
- * What each word means: peer_openssl.c. A fiber for each client, one worker, every limit and
- * option at its default: what a user gets. SOQUETE_ENGINE chooses the engine.
+ * What each word means: peer_openssl.c; and turns is echo by a handler that is called for each
+ * request, between which the client holds no stack and no buffer. A fiber for each client, one
+ * worker, every limit and option at its default: what a user gets. SOQUETE_ENGINE chooses the
+ * engine.
  */
 #include "peer.h"
 
@@ -48,6 +50,14 @@ static int echo(struct soq_stream *peer, void *arg)
 	return SOQ_DONE;
 }
 
+static int turns(struct soq_stream *peer, void *arg)
+{
+	char buf[RECORD_BYTES];
+	ssize_t n = soq_recv(peer, buf, sizeof buf);
+
+	return n > 0 && soq_send(peer, buf, (size_t)n) == n ? SOQ_AGAIN : SOQ_DONE;
+}
+
 static int bulk(struct soq_stream *peer, void *arg)
 {
 	static char buf[RECORD_BYTES];
@@ -63,12 +73,13 @@ static soq_handler *handler_of(const char *word)
 	static const struct {
 		const char *word;
 		soq_handler *handler;
-	} rows[] = { { "done", done }, { "again", again }, { "echo", echo }, { "bulk", bulk } };
+	} rows[] = { { "done", done }, { "again", again }, { "echo", echo }, { "turns", turns },
+		{ "bulk", bulk } };
 
 	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (strcmp(word, rows[i].word) == 0)
 			return rows[i].handler;
-	fprintf(stderr, "soquete_tls: %s: done, again, echo or bulk is needed\n", word);
+	fprintf(stderr, "soquete_tls: %s: done, again, echo, turns or bulk is needed\n", word);
 	exit(2);
 }
 
@@ -88,7 +99,7 @@ int main(int argc, char **argv)
 	struct soq_addr addr;
 
 	if (argc != 3) {
-		fputs("usage: soquete_tls done|again|echo|bulk CERTIFICATE\n", stderr);
+		fputs("usage: soquete_tls done|again|echo|turns|bulk CERTIFICATE\n", stderr);
 		return 2;
 	}
 	peer_init();

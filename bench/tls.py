@@ -118,12 +118,13 @@ class Tls:
     compared: str = "server_cpu_us"
     certificate: str = "p256"
     has_nginx: bool = False
+    ours: str = ""  # soquete's own task, where it is another: soquete_tls.c
 
     def servers(self, certificate):
-        args = (self.task, str(certificate))
+        args, ours = ((task, str(certificate)) for task in (self.task, self.ours or self.task))
         found = [
-            Server("soquete uring", "soquete_tls", {"SOQUETE_ENGINE": "uring"}, "libssl-dev", args),
-            Server("soquete epoll", "soquete_tls", {"SOQUETE_ENGINE": "epoll"}, "libssl-dev", args),
+            Server("soquete uring", "soquete_tls", {"SOQUETE_ENGINE": "uring"}, "libssl-dev", ours),
+            Server("soquete epoll", "soquete_tls", {"SOQUETE_ENGINE": "epoll"}, "libssl-dev", ours),
             Server("raw OpenSSL", "peer_openssl", {}, "libssl-dev", args),
         ]
         return found + ([Nginx(certificate)] if self.has_nginx else [])
@@ -170,6 +171,8 @@ TLS = (
     Tls("tls-resume", "resumed handshakes", "done", "resume", 32, "nginx", SHAKES,
         has_nginx=True),
     Tls("tls-echo", "64 bytes, 100 clients", "echo", "echo", 100, "raw OpenSSL", ECHOES),
+    Tls("tls-turns", "the same, a call of the handler each", "echo", "echo", 100, "raw OpenSSL",
+        ECHOES, ours="turns"),
     Tls("tls-bulk", "sending to 4 clients", "bulk", "bulk", 4, "raw OpenSSL", BYTES),
     Tls("tls-idle", "2,000 idle clients", "again", "idle", 2000, "nginx", MEMORY,
         compared="server_bytes_per_client", has_nginx=True),
