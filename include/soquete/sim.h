@@ -153,8 +153,7 @@ struct soq_sim_name {
  * @how   copied; NULL: take back what has been said
  * @return 0; -EINVAL; soq_last_error() says what
  */
-SOQ_API int soq_sim_name(
-	struct soq_sim *sim, const char *name, const struct soq_sim_name *how);
+SOQ_API int soq_sim_name(struct soq_sim *sim, const char *name, const struct soq_sim_name *how);
 
 /* ---- programs ---- */
 

@@ -1,6 +1,5 @@
-/* connect_race.c - several addresses, known or still to come, of which one is to answer: RFC
- * 8305
- * ("Happy Eyeballs"), sections 3 to 5.
+/* connect_race.c - several addresses, known or still to come, of which one is to answer:
+ * RFC 8305 ("Happy Eyeballs"), sections 3 to 5.
  *
  * Each attempt is an operation of the calling fiber's, begun when the one before has failed or
  * has had its time, and never ended by a later one: a slow network is no reason to begin anew.

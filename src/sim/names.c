@@ -218,15 +218,19 @@ static void find_addresses(const struct soq_sim *sim, const struct said *s, stru
 /* "1.0.0.10.in-addr.arpa" as an address. */
 static bool parse_reverse4(struct soq__sim_addr *ret, const char *name)
 {
-	unsigned b[4];
-	int used = 0;
-	char text[INET_ADDRSTRLEN];
+	char bytes[4][4], text[INET_ADDRSTRLEN];
 
-	if (sscanf(name, "%3u.%3u.%3u.%3u%n", &b[0], &b[1], &b[2], &b[3], &used) != 4 ||
-		strcasecmp(name + used, ".in-addr.arpa") != 0)
-		return false;
-	snprintf(text, sizeof(text), "%u.%u.%u.%u", b[3], b[2], b[1], b[0]);
-	return soq__sim_addr_parse(ret, text);
+	for (int i = 3; i >= 0; i--) {
+		size_t len = strspn(name, "0123456789");
+
+		if (len == 0 || len > 3 || name[len] != '.')
+			return false;
+		memcpy(bytes[i], name, len);
+		bytes[i][len] = '\0';
+		name += len + 1;
+	}
+	snprintf(text, sizeof(text), "%s.%s.%s.%s", bytes[0], bytes[1], bytes[2], bytes[3]);
+	return strcasecmp(name, "in-addr.arpa") == 0 && soq__sim_addr_parse(ret, text);
 }
 
 /* Thirty-two digits, the last one first, and "ip6.arpa". */
@@ -238,7 +242,7 @@ static bool parse_reverse6(struct soq__sim_addr *ret, const char *name)
 	for (size_t i = 0; i < 32; i++) {
 		static const char digits[] = "0123456789abcdef";
 		char c = name[2 * i] | 0x20; /* in lower case */
-		const char *digit = memchr(digits, c, 16);
+		const char *digit = strchr(digits, c);
 		size_t at = 31 - i;
 
 		if (!digit || name[2 * i + 1] != '.')

@@ -69,6 +69,12 @@ TEST(sim_names_messages)
 						   "0\1"
 						   "0\2"
 						   "10\7in-addr\4arpa\0\0\x0c\0\1") },
+		{ "PTR of what is no byte", "256.0.0.10.in-addr.arpa", PTR,
+			BYTES(HEAD(NXDOMAIN, "\0") "\3"
+						   "256\1"
+						   "0\1"
+						   "0\2"
+						   "10\7in-addr\4arpa\0\0\x0c\0\1") },
 		{ "PTR of no address", "b", PTR,
 			BYTES(HEAD(NXDOMAIN, "\0") "\1b\0\0\x0c\0\1") },
 	};
