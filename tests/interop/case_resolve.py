@@ -11,8 +11,8 @@ import struct
 import sys
 import time
 
-from kit import (Build, Child, Failure, Skip, case, check, check_eq, check_in, folder, need_engine, run,
-                 write)
+from kit import (Build, Child, Failure, Skip, case, check, check_eq, check_in, folder,
+                 need_engine, run, write)
 
 NEEDS = ("unshare:util-linux", "nsenter:util-linux", "ip:iproute2")
 DNSMASQ = (*NEEDS, "dnsmasq:dnsmasq-base")
@@ -54,6 +54,7 @@ ZONE = [
     "--cname=old.soquete.test,www.soquete.test,700",
     "--mx-host=soquete.test,backup.soquete.test,20",
     "--mx-host=soquete.test,mail.soquete.test,10",
+    "--mx-host=soquete.test,last.soquete.test,30",  # which dnsmasq tells first
     "--txt-record=soquete.test,v=spf1 -all",
     # Clears a terminal, and says otherwise.
     "--txt-record=evil.soquete.test,\x1b[2J\"all\" is \\well",
@@ -240,7 +241,8 @@ def resolve_records(engine):
                 ("web.soquete.test", "aaaa", [AWAY6]),
                 ("www.soquete.test", "CNAME", ["web.soquete.test"]),
                 ("old.soquete.test", "A", [AWAY4]),
-                ("soquete.test", "MX", ["10 mail.soquete.test", "20 backup.soquete.test"]),
+                ("soquete.test", "MX",
+                 ["10 mail.soquete.test", "20 backup.soquete.test", "30 last.soquete.test"]),
                 ("soquete.test", "TXT", ['"v=spf1 -all"']),
                 ("evil.soquete.test", "TXT", [r'"\027[2J\"all\" is \\well"']),
                 ("_http._tcp.soquete.test", "SRV",
@@ -259,7 +261,8 @@ def resolve_records(engine):
         check(re.search(r'\bissue\b.*ca\.soquete\.test', line), line)
         check_eq(rows(w.resolve("-v", "soquete.test", "MX")),
                  [["soquete.test", "120", "MX", "10 mail.soquete.test"],
-                  ["soquete.test", "120", "MX", "20 backup.soquete.test"]])
+                  ["soquete.test", "120", "MX", "20 backup.soquete.test"],
+                  ["soquete.test", "120", "MX", "30 last.soquete.test"]])
         check_eq(rows(w.resolve("-v", "www.soquete.test", "A")),
                  [["www.soquete.test", "600", "CNAME", "web.soquete.test"],
                   ["web.soquete.test", "300", "A", AWAY4]])
@@ -289,9 +292,11 @@ def resolve_as_dig_does():
 
 @case(DNSMASQ)
 def resolve_hosts_file():
-    with known(hosts="192.0.2.99 four.soquete.test mine\n2001:db8::99 mine\n") as w:
+    with known(hosts="192.0.2.99 four.soquete.test mine box.local\n2001:db8::99 mine\n") as w:
         check_eq(w.resolve("four.soquete.test"), ["192.0.2.99"])
         check_eq(w.resolve("mine"), ["2001:db8::99", "192.0.2.99"])
+        check_eq(w.resolve("box.local"), ["192.0.2.99"])
+        w.fail("no.local")
         check_eq(w.resolve("192.0.2.99"), ["four.soquete.test"])
         check_eq(queries(w.server), [])
         # The DNS's own, which is what is asked for by a type.
@@ -412,7 +417,7 @@ def resolve_bad_usage():
             ([], "resolve: a name is missing"),
             ([""], "the name is empty"),
             (["a.example", "MX", "c"], "'c' is one more"),
-            (["a.example", "MXX"], "unknown type 'MXX' (A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV"),
+            (["a.example", "MXX"], "unknown type 'MXX' (A, AAAA, CAA, CNAME, MX, NS, PTR"),
             (["a.example", "80"], "unknown type '80'"),
             (["mx", "a.example"], "after the name: 'soquete resolve a.example mx'"),
             (["https://a.example:8/x"], "its name alone is wanted: 'soquete resolve a.example'"),
@@ -580,6 +585,12 @@ def with_controls(query):
     return message(query, [record(5, name), record(kind, an_address(kind), name)])
 
 
+def with_loop(query):
+    """Whose record it is, is where that is told."""
+    itself = b"\xc0" + bytes([12 + len(question_of(query))])
+    return message(query, [record(asked(query)[0], b"\xc0\x0c", itself)])
+
+
 def aliases_without_end(query):
     return message(query, [record(5, wire("b.soquete.test")),
                            record(5, b"\xc0\x0c", wire("b.soquete.test"))])
@@ -593,8 +604,7 @@ LIES = {
     "other-question": lambda query: message(query, [record(1, an_address(1))],
                                             question=wire("other.test") + b"\0\1\0\1"),
     "server-failure": lambda query: message(query, [], flags=0x8182),
-    "loop-in-a-name": lambda query: message(query, [record(asked(query)[0], b"\xc0\x0c", b"\xc0" + bytes(
-        [12 + len(question_of(query))]))]),
+    "loop-in-a-name": with_loop,
     "truncate": lambda query: message(query, [], flags=0x8380),
     "controls": with_controls,
     "alias-loop": aliases_without_end,
