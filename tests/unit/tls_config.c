@@ -6,8 +6,10 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-/* The clock of OpenSSL's time(NULL), moved to see that nothing depends on it. */
+/* The clock of OpenSSL's time(NULL), moved to see that nothing depends on it: also by a second
+ * at its very call number so and so. */
 static time_t moved_s;
+static int time_calls, tick_at = -1;
 
 time_t time(time_t *ret)
 {
@@ -15,6 +17,7 @@ time_t time(time_t *ret)
 	time_t s;
 
 	clock_gettime(CLOCK_REALTIME, &now);
+	moved_s += time_calls++ == tick_at;
 	s = now.tv_sec + moved_s;
 	if (ret)
 		*ret = s;
@@ -511,7 +514,51 @@ TEST(tls_config_resume_bound)
 	done(client, server);
 }
 
-/* Many tickets of one name do not push out the others'. */
+/* A client that has shaken hands, in TLS 1.2, by @session if it is not NULL; nothing is kept of
+ * it yet. */
+static SSL *shake(
+	struct soq_tls *client, struct soq_tls *server, const char *name, SSL_SESSION *session)
+{
+	SSL *c = NULL, *s = NULL;
+	BIO *a, *b;
+
+	CHECK_OK(soq__tls_config_ssl(&c, client, false, name));
+	CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
+	CHECK(BIO_new_bio_pair(&a, 0, &b, 0));
+	SSL_set_bio(c, a, a);
+	SSL_set_bio(s, b, b);
+	if (session)
+		CHECK(SSL_set_session(c, session));
+	for (int i = 0; i < 4; i++) {
+		SSL_do_handshake(c);
+		SSL_do_handshake(s);
+	}
+	CHECK(SSL_is_init_finished(c) && SSL_is_init_finished(s));
+	ERR_clear_error();
+	SSL_free(s);
+	return c;
+}
+
+/* Many sessions of one name do not push out the others'. */
+TEST(tls_config_resume_many_of_one)
+{
+	struct soq_tls *server, *client;
+	SSL *c;
+
+	make_both("*.x.example");
+	server = SERVER(.max_version = SOQ_TLS_1_2);
+	client = CLIENT();
+	meet(client, server, "b.x.example");
+	c = shake(client, server, "a.x.example", NULL);
+	for (int i = 0; i < 300; i++)
+		soq__tls_session_checked(c);
+	SSL_shutdown(c);
+	SSL_free(c);
+	CHECK(meet(client, server, "b.x.example").resumed);
+	done(client, server);
+}
+
+/* What another server gave under the same name is in the way for so long only. */
 TEST(tls_config_resume_same)
 {
 	struct soq_tls *server, *client;
@@ -567,44 +614,26 @@ SIM(tls_config_ticket_lives)
 /* A server counts the two hours itself, whatever its client does. */
 SIM(tls_config_ticket_dies)
 {
-	struct soq_tls *server;
+	struct soq_tls *server, *client;
 	SSL_SESSION *kept = NULL;
-	bool resumed = true;
 
 	make_both("localhost");
 	server = SERVER();
+	client = CLIENT(.max_version = SOQ_TLS_1_2);
 	for (int i = 0; i < 3; i++) {
-		struct soq_tls *client = CLIENT(.max_version = SOQ_TLS_1_2);
-		SSL *c = NULL, *s = NULL;
-		BIO *a, *b;
-		int rc_c = 0, rc_s = 0;
+		SSL *c = shake(client, server, "localhost", kept);
 
-		CHECK_OK(soq__tls_config_ssl(&c, client, false, "localhost"));
-		CHECK_OK(soq__tls_config_ssl(&s, server, true, NULL));
-		CHECK(BIO_new_bio_pair(&a, 0, &b, 0));
-		SSL_set_bio(c, a, a);
-		SSL_set_bio(s, b, b);
-		if (kept)
-			CHECK(SSL_set_session(c, kept));
-		for (int j = 0; j < 4; j++) {
-			rc_c = SSL_do_handshake(c);
-			rc_s = SSL_do_handshake(s);
-		}
-		CHECK(rc_c == 1 && rc_s == 1);
-		resumed = SSL_session_reused(c);
 		ROW("round %d", i);
-		CHECK_EQ(resumed, i == 1);
+		CHECK_EQ(SSL_session_reused(c), i == 1);
 		if (!kept)
 			kept = SSL_get1_session(c);
 		SSL_shutdown(c);
 		SSL_free(c);
-		SSL_free(s);
-		soq_tls_free(client);
 		if (i == 1)
 			CHECK_OK(soq_sleep(3 * HOUR));
 	}
 	SSL_SESSION_free(kept);
-	soq_tls_free(server);
+	done(client, server);
 }
 
 SIM(tls_config_certificate_ends)
@@ -743,9 +772,20 @@ TEST(tls_config_follows_the_seed)
 	run_world(7, &first);
 	CHECK_EQ(first.resumed, 2);
 	moved_s += 12345678;
+	time_calls = 0;
 	run_world(7, &later);
 	CHECK_EQ(first.count, later.count);
 	CHECK_EQ(first.digest, later.digest);
+	CHECK(time_calls > 10);
+	for (int i = 0, calls = time_calls; i < calls; i++) {
+		struct bytes ticked = { .ca = first.ca, .server = first.server };
+
+		ROW("a second passes at call %d of %d", i, calls);
+		time_calls = 0;
+		tick_at = i;
+		run_world(7, &ticked);
+		CHECK_EQ(first.digest, ticked.digest);
+	}
 	run_world(8, &other);
 	CHECK(first.digest != other.digest);
 }
@@ -762,7 +802,7 @@ static void *meet_on(void *arg)
 	struct party *p = arg;
 
 	for (int i = 0; i < 8; i++)
-		check_good(p->client, p->server, p->name);
+		CHECK_EQ(meet(p->client, p->server, p->name).client, 0);
 	return NULL;
 }
 

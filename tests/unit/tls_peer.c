@@ -336,6 +336,16 @@ TEST(tls_peer_no_staple)
 
 /* ---- pins ---- */
 
+static void append_certificate(const char *to, const char *name)
+{
+	X509 *x = read_certificate(name);
+	FILE *f = fopen(path(to), "a");
+
+	CHECK(f && PEM_write_X509(f, x));
+	fclose(f);
+	X509_free(x);
+}
+
 TEST(tls_peer_pins)
 {
 	char leaf[64], ca[64], other[64], both[130], none[64];
@@ -359,6 +369,8 @@ TEST(tls_peer_pins)
 
 	make_both("localhost");
 	make_ca("other.pem");
+	/* The server shows the CA's certificate as well, as anybody could. */
+	append_certificate("server.pem", "ca.pem");
 	pin_text(leaf, "server.pem");
 	pin_text(ca, "ca.pem");
 	pin_text(other, "other.pem");
@@ -564,4 +576,27 @@ TEST(tls_peer_files)
 	check_refused(&(struct soq_tls_options){ .ca = path("none") }, -ENOENT, "file of CAs");
 	check_refused(&(struct soq_tls_options){ .crl = path("text") }, -SOQ_ETLS, "(CRL)");
 	check_refused(&(struct soq_tls_options){ .crl = path("none") }, -ENOENT, "(CRL)");
+}
+
+/* A server does not go on showing a staple that has become old. */
+SIM(tls_peer_staple_ends)
+{
+	static const struct staple good = { "ca.pem", "ca.pem", "server.pem", GOOD, 0, -60,
+		3600, false };
+	struct soq_tls *server, *client;
+
+	make_both("localhost");
+	make_staple("staple.der", &good);
+	server = SERVER(.staple = path("staple.der"), .no_resumption = true);
+	client = CLIENT(.staple_needed = true);
+	check_good(client, server, "localhost");
+	CHECK_OK(soq_sleep(3500 * SOQ_S));
+	check_good(client, server, "localhost");
+	CHECK_OK(soq_sleep(200 * SOQ_S));
+	CHECK_EQ(meet(client, server, "localhost").client, -SOQ_ECERTIFICATE);
+	/* The CA's next word. */
+	make_staple("staple.der", &good);
+	CHECK_OK(soq_tls_reload(server));
+	check_good(client, server, "localhost");
+	done(client, server);
 }
