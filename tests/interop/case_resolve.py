@@ -119,9 +119,9 @@ def world(hosts="127.0.0.1 localhost\n::1 localhost\n", resolv_conf=RESOLV_CONF,
 
 @contextlib.contextmanager
 def dnsmasq(w, *more):
-    args = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
-            "--user=root", "--group=root", "--pid-file", "--log-queries", "--log-facility=-",
-            *ZONE, *more]
+    # --no-daemon, so that it remains who it is: in a user namespace it cannot be another.
+    args = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "--log-queries", *ZONE, *more]
     with w.start(*args) as server:
         server.wait_err(b"started, version")
         yield server
