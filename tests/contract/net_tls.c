@@ -146,7 +146,7 @@ CONTRACT(tls_handshake_goes_on_after_a_timeout)
 	link_tls_free(&t);
 }
 
-#define STREAM_BYTES ((size_t)300000)
+#define STREAM_BYTES ((size_t)150000)
 
 struct impatient {
 	struct soq_stream *stream;
