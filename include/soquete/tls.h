@@ -10,6 +10,9 @@
  * first call that receives or sends. Where the peer's flow ends without its saying so
  * (close_notify), a receive returns -SOQ_ETRUNCATED in place of 0: data may be missing.
  *
+ * Who has met us within the last two hours need not shake hands in full (resumption): then
+ * neither certificate nor staple is shown again, and what was found of them holds.
+ *
  * Source: RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2), RFC 9325 (recommendations), RFC 9525 (names).
  */
 #ifndef SOQUETE_TLS_H
@@ -39,17 +42,23 @@ struct soq_tls_options {
 	const char *key;	 /* PEM file. NULL: in the certificate's file */
 	const char *staple;	 /* DER file: the CA's word that ours is not revoked (OCSP) */
 
-	/* Whom we trust. */
-	const char *ca;	 /* PEM file, or folder as openssl-rehash(1) makes it, in place of what
-			    the system trusts */
-	const char *crl; /* PEM file: certificates that the CA has revoked */
-	const char
-		*pins;	    /* keys, one of which the peer must have: SHA-256 of the
-			       SubjectPublicKeyInfo in base64, separated by blanks (RFC 7469
-			       section 2.4). In addition to the CA, or with insecure in its place */
-	bool staple_needed; /* the server must prove that its certificate is not revoked */
-	bool insecure;	    /* trust anybody: only to try things out */
-	enum soq_tls_clients clients;
+	/* Whom we trust. A server's certificate must have its name among its alternative names;
+	 * the subject's does not count (RFC 9525). */
+	const char *ca;	  /* PEM file, or folder as openssl-rehash(1) makes it, in place of what
+			     the system trusts: CAs, or peers' very certificates */
+	const char *crl;  /* PEM file: certificates of peers that their CA has revoked; there
+			     must  be the current list of each peer's CA */
+	const char *pins; /* keys, one of which the peer or a CA above it must have: SHA-256 of
+			     the SubjectPublicKeyInfo in base64, separated by blanks (RFC 7469
+			     section 2.4). In addition to the CA; with insecure in its place,
+			     and then the key must be the peer's own */
+	bool staple_needed; /* the server must prove that its certificate is not revoked. One
+			       that proves the contrary is refused anyway, and so is one without
+			       proof whose certificate says that there will be (RFC 7633) */
+	bool insecure; /* trust anybody: only to try things out. Not together with ca, crl or
+			  staple_needed */
+	enum soq_tls_clients
+		clients; /* with ca, whose names are told to clients; or insecure */
 
 	/* How. */
 	const char *alpn; /* protocols, the best first, separated by blanks: "h2 http/1.1" */
@@ -79,15 +88,20 @@ SOQ_API void soq_tls_free(struct soq_tls *tls);
 
 /**
  * A further certificate of a server, chosen for clients that ask for a name it has (SNI); the
- * first is for all others. Suspends. @key, @staple  as in the options
- * @return as soq_tls_new()
+ * first is for all others. Suspends. With the same names as an earlier one but another kind of
+ * key (RSA, P-256) it is for clients that do not understand the other.
+ *
+ * @key, @staple  as in the options
+ * @return as soq_tls_new(); -EINVAL when @tls has no first certificate. After an error
+ *         everything stays as it was
  */
 SOQ_API int soq_tls_add_certificate(
 	struct soq_tls *tls, const char *certificate, const char *key, const char *staple);
 
 /**
  * Read all files again. Connections that stand are not touched, new ones use what is new; after
- * an error everything stays as it was. Suspends. May be called from any thread.
+ * an error everything stays as it was. Suspends. May be called from any thread. Clients of a
+ * server may still resume, unless they have certificates: those are checked afresh.
  * @return as soq_tls_new()
  */
 SOQ_API int soq_tls_reload(struct soq_tls *tls);

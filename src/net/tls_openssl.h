@@ -44,7 +44,7 @@ void soq__tls_note_secret(const SSL *ssl, const char *line);
 
 /* A new SSL object by the configuration as it is now, in its part as a client or a server, with
  * everything set but its BIO: verification, the time by the engine's wall clock, SNI, ALPN, the
- * session to resume.
+ * session to resume. Suspends only for the first client that needs what the system trusts.
  * @tls   not NULL
  * @name  a client's: the host's name or address to send and to check; NULL: no check of it
  * @return 0; a negative code and a sentence */
