@@ -57,10 +57,10 @@ def progress(text):
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def rounds_of(this, bench, servers, measure):
+def rounds_of(this, bench, servers, measure, rounds_max=100):
     """Every server in every round, in turn: a cell for each, with its rounds' figures."""
     cells = [{"server": s.name, "rounds": []} for s in servers]
-    for number in range(bench.options.rounds):
+    for number in range(min(bench.options.rounds, rounds_max)):
         for server, cell in rotated(list(zip(servers, cells)), number):
             progress(f"{this.name}: round {number + 1}, {server.name}")
             figures = measure(server)

@@ -7,7 +7,7 @@
 set -eu
 
 if [ "${1:-}" != --inside ]; then
-	exec unshare --map-root-user --net --mount --pid --fork --kill-child sh "$0" --inside "$@"
+	exec unshare --map-root-user --net --mount --mount-proc --pid --fork --kill-child sh "$0" --inside "$@"
 fi
 shift
 server=$1 core=$2

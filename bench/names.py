@@ -9,7 +9,7 @@ import subprocess
 from figures import rounds_of, table_of
 from programs import Failure
 
-WINDOW_SECONDS = 1  # of each measurement, or less
+WINDOW_SECONDS = 0.7  # of each measurement, or less
 HOLE = "hole.bench.example:8080"
 
 

@@ -93,9 +93,9 @@ class Bench:
             finally:
                 stop(child)
 
-    def load(self, program="load", seconds=None, **options):
+    def load(self, program="load", seconds=None, warmup=None, **options):
         """Run a load generator; returns its figures."""
-        seconds, warmup = seconds or self.options.seconds, self.options.warmup
+        seconds, warmup = seconds or self.options.seconds, warmup or self.options.warmup
         command = [self.program(program), f"--seconds={seconds}", f"--warmup={warmup}"]
         command += [f"--{name}={value}" for name, value in options.items()]
         return json.loads(self.run(command, self.load_core, seconds + warmup))
