@@ -47,7 +47,7 @@ struct soq_tls_options {
 	const char *ca;	  /* PEM file, or folder as openssl-rehash(1) makes it, in place of what
 			     the system trusts: CAs, or peers' very certificates */
 	const char *crl;  /* PEM file: certificates of peers that their CA has revoked; there
-			     must  be the current list of each peer's CA */
+			     must be the current list of each peer's CA */
 	const char *pins; /* keys, one of which the peer or a CA above it must have: SHA-256 of
 			     the SubjectPublicKeyInfo in base64, separated by blanks (RFC 7469
 			     section 2.4). In addition to the CA; with insecure in its place,

@@ -1,6 +1,7 @@
 /* tls_config.c - what a configuration makes of its options and files: two SSL objects of it
  * shake hands in memory, and each rule is seen to be kept.
  */
+#include "net/dns.h"
 #include "unit/tls_config.h"
 
 #include <pthread.h>
@@ -833,7 +834,11 @@ TEST(tls_config_threads)
 TEST(tls_config_idna)
 {
 	struct soq_tls *server, *client;
+	const char *why;
+	char ascii[64];
 
+	if (soq__idna(ascii, sizeof(ascii), "b\xc3\xbc", &why) == -ENOSYS)
+		SKIP("this build knows names in ASCII only");
 	make_both("xn--bcher-kva.example");
 	server = SERVER();
 	client = CLIENT();
@@ -841,5 +846,46 @@ TEST(tls_config_idna)
 		"b\xc3\xbc"
 		"cher.example");
 	CHECK_ERR(meet(client, server, "bucher.example").client, -SOQ_ETLS);
+	done(client, server);
+}
+
+/* ---- what is told of a handshake ---- */
+
+TEST(tls_config_info)
+{
+	const int64_t until_s = now_s() + 90 * DAY_S;
+	struct soq_tls *server, *client;
+	struct soq_tls_info info;
+	SSL *c;
+
+	make_both("a.example b.example");
+	server = SERVER(.alpn = "http/1.1");
+	client = CLIENT(.max_version = SOQ_TLS_1_2, .alpn = "h2 http/1.1");
+	for (int i = 0; i < 2; i++) {
+		c = shake(client, server, "b.example", NULL);
+		CHECK_EQ(soq__tls_check(NULL, 0, client, c, false), 0);
+		soq__tls_info_of(&info, c);
+		ROW("connection %d", i);
+		CHECK_STR(info.version, "TLSv1.2");
+		CHECK_STR(info.cipher, "ECDHE-ECDSA-AES128-GCM-SHA256");
+		CHECK_STR(info.alpn, "http/1.1");
+		CHECK_STR(info.name, "b.example");
+		CHECK_EQ(info.resumed, i == 1);
+		CHECK(info.trusted);
+		CHECK_STR(info.subject, "CN = a.example");
+		CHECK_STR(info.issuer, "CN = ca.pem");
+		CHECK(info.until_s <= until_s && info.until_s > until_s - 60);
+		CHECK_EQ(strlen(info.pin), 44);
+		SSL_shutdown(c);
+		SSL_free(c);
+	}
+	soq_tls_free(client);
+	client = CONFIG(.insecure = true, .max_version = SOQ_TLS_1_2);
+	c = shake(client, server, "other.example", NULL);
+	soq__tls_info_of(&info, c);
+	CHECK(!info.trusted);
+	CHECK_STR(info.alpn, "");
+	CHECK_STR(info.subject, "CN = a.example");
+	SSL_free(c);
 	done(client, server);
 }
