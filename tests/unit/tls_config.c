@@ -156,6 +156,25 @@ TEST(tls_config_trust)
 	done(client, server);
 }
 
+/* What the system trusts is there by the first handshake, and read again when asked. */
+TEST(tls_config_system_trust)
+{
+	struct soq_tls *server, *client;
+
+	make_both("localhost");
+	CHECK_OK(setenv("SSL_CERT_FILE", path("ca.pem"), 1));
+	CHECK_OK(setenv("SSL_CERT_DIR", test_dir(), 1));
+	server = SERVER();
+	client = config(NULL);
+	check_good(client, server, "localhost");
+	CHECK(meet(client, server, "localhost").resumed);
+	CHECK_OK(unlink(path("ca.pem")));
+	make_ca("ca.pem");
+	CHECK_OK(soq_tls_reload(client));
+	CHECK_ERR(meet(client, server, "localhost").client, -SOQ_ETLS);
+	done(client, server);
+}
+
 TEST(tls_config_ca_folder)
 {
 	char hashed[64];
