@@ -287,7 +287,7 @@ static void step_run(void *arg)
 	ERR_clear_error();
 	rc = SSL_do_handshake(step->tls->ssl);
 	step->rc = rc == 1 ? 0 : outcome(step->tls, rc, step->reason);
-	if (rc == 1 || step->rc < 0)
+	if (rc == 1 || (step->rc < 0 && step->rc != -SOQ_ETRUNCATED))
 		return;
 	step->rc = -SOQ_ETLS;
 	snprintf(step->reason, REASON_MAX, "the peer ended the connection in the handshake");

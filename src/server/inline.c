@@ -160,7 +160,9 @@ void soq__inline_serve(const struct soq__guest *guest)
 	}
 	soq__apply_limits(guest->server, s);
 	watch_begin(&watch, guest->server);
+	watch.idle = true;
 	rc = soq__greet(guest->server, guest->site, s);
+	watch.idle = false;
 	if (rc == 0)
 		serve_requests(guest, &watch, s);
 	soq__finish_client(guest->server, s);

@@ -81,7 +81,7 @@ def sim_what_is_told():
             (["udp", "--loss", "0"], ['gets "one"', 'gets "six"']),
             (["udp", "--loss", "100"], ["gets nothing: Connection timed out", "; LOST"]),
             (["refused"], ["(10.0.0.2:7): Connection refused", "receive: Connection refused"]),
-            (["timeout"], ["cannot connect tcp://server:7 (10.0.0.2:7): Connection timed out"]),
+            (["timeout"], ["cannot connect tcp://server:7 (10.0.0.2:7): no answer yet"]),
             (["reset"], ["server               cannot receive: Connection reset by peer"]),
             (["halfclose"], ['gets "2 lines"']),
             (["slow"], ["has received 65536 bytes"]),
