@@ -9,8 +9,8 @@
 
 /* The clock of OpenSSL's time(NULL), moved to see that nothing depends on it: also by a second
  * at its very call number so and so. */
-static time_t moved_s;
-static int time_calls, tick_at = -1;
+static _Atomic time_t moved_s;
+static atomic_int time_calls, tick_at = -1;
 
 time_t time(time_t *ret)
 {
