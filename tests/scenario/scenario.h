@@ -16,6 +16,7 @@ extern const struct soq_sim_sweep scopes;
 extern const struct soq_sim_sweep echo;
 extern const struct soq_sim_sweep http;
 extern const struct soq_sim_sweep heartbeat;
+extern const struct soq_sim_sweep tls_visits;
 
 /* table.c: make and remove the files that scenarios need. Before and after all sweeps.
  * @return 0 or a negative code */

@@ -8,6 +8,7 @@ static const struct soq_sim_sweep *const scenarios[] = {
 	&echo,
 	&http,
 	&heartbeat,
+	&tls_visits,
 };
 
 const struct soq_sim_sweep *scenario_at(size_t index)

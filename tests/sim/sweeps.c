@@ -4,6 +4,8 @@
 #include "test.h"
 #include "scenario/scenario.h"
 
+#include <errno.h>
+
 static void sweep(const char *name, unsigned seeds)
 {
 	struct soq_sim_sweep s = *scenario_find(name);
@@ -41,4 +43,16 @@ TEST(sim_sweep_http)
 TEST(sim_sweep_heartbeat)
 {
 	sweep("heartbeat", 3);
+}
+
+TEST(sim_sweep_tls)
+{
+	struct soq_tls *tls;
+	int rc = soq_tls_new(&tls, &(struct soq_tls_options){ .insecure = true });
+
+	if (rc == -EPROTONOSUPPORT)
+		SKIP("this build has no TLS");
+	CHECK_OK(rc);
+	soq_tls_free(tls);
+	sweep("tls", 100);
 }
