@@ -1,8 +1,9 @@
 /* tls_record.c - see tls_record.h. */
 #include "net/tls_record.h"
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,10 @@ static struct cipher {
 	unsigned id; /* of the suite */
 	const char *name;
 	size_t key_len;
-	size_t secret_len;
-	EVP_CIPHER *evp; /* fetched once: fetching takes longer than sealing */
-	EVP_MD *hash;
+	size_t secret_len; /* the hash's too */
+	/* Fetched once: fetching takes longer than sealing. */
+	EVP_CIPHER *evp;
+	EVP_MAC_CTX *hmac; /* to be copied: any thread may */
 } ciphers[CIPHERS] = {
 	[AES_128] = { .id = 0x1301, .name = "AES-128-GCM", .key_len = 16, .secret_len = 32 },
 	[AES_256] = { .id = 0x1302, .name = "AES-256-GCM", .key_len = 32, .secret_len = 48 },
@@ -42,13 +44,30 @@ static struct cipher {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* An HMAC by a hash. Some key must be there, or it cannot be copied. */
+static EVP_MAC_CTX *fetch_hmac(const char *hash)
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)hash, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+	EVP_MAC_free(mac);
+	if (ctx && EVP_MAC_init(ctx, (const unsigned char *)"", 1, params) == 1)
+		return ctx;
+	EVP_MAC_CTX_free(ctx);
+	return NULL;
+}
+
 static void fetch_ciphers(void)
 {
 	for (size_t i = 0; i < CIPHERS; i++) {
 		struct cipher *c = &ciphers[i];
 
 		c->evp = EVP_CIPHER_fetch(NULL, c->name, NULL);
-		c->hash = EVP_MD_fetch(NULL, c->secret_len == 48 ? "SHA384" : "SHA256", NULL);
+		c->hmac = fetch_hmac(c->secret_len == 48 ? "SHA384" : "SHA256");
 	}
 }
 
@@ -93,13 +112,12 @@ void soq__tls_secrets_note(struct soq__tls_secrets *secrets, const char *line)
 }
 
 /* HKDF-Expand-Label with an empty context (RFC 8446 section 7.1), for no more than a hash's
- * length: then HKDF-Expand is one HMAC (RFC 5869 section 2.3). */
-static bool expand(const struct cipher *c, const unsigned char *secret, const char *label,
-	unsigned char *out, size_t len)
+ * length: then HKDF-Expand is one HMAC (RFC 5869 section 2.3).
+ * @mac  with the secret for its key, or has been used with it */
+static bool expand_by(EVP_MAC_CTX *mac, const char *label, unsigned char *out, size_t len)
 {
 	unsigned char info[64], hash[EVP_MAX_MD_SIZE];
 	size_t label_len = strlen(label), n = 0;
-	unsigned hash_len = 0;
 
 	info[n++] = 0;
 	info[n++] = (unsigned char)len;
@@ -109,18 +127,33 @@ static bool expand(const struct cipher *c, const unsigned char *secret, const ch
 	n += 6 + label_len;
 	info[n++] = 0;
 	info[n++] = 1;
-	if (!HMAC(c->hash, secret, (int)c->secret_len, info, n, hash, &hash_len))
+	if (EVP_MAC_init(mac, NULL, 0, NULL) != 1 || EVP_MAC_update(mac, info, n) != 1 ||
+		EVP_MAC_final(mac, hash, &n, sizeof(hash)) != 1)
 		return false;
 	memcpy(out, hash, len);
 	OPENSSL_cleanse(hash, sizeof(hash));
 	return true;
 }
 
+/* An HMAC with a secret for its key. @return NULL: no memory */
+static EVP_MAC_CTX *keyed(const struct cipher *c, const unsigned char *secret)
+{
+	EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(c->hmac);
+
+	if (mac && EVP_MAC_init(mac, secret, c->secret_len, NULL) == 1)
+		return mac;
+	EVP_MAC_CTX_free(mac);
+	return NULL;
+}
+
 static bool derive(const struct cipher *c, struct flow *f)
 {
-	if (!f->has_keys)
-		f->has_keys = expand(c, f->secret, "key", f->key, c->key_len) &&
-			expand(c, f->secret, "iv", f->iv, IV_BYTES);
+	EVP_MAC_CTX *mac = f->has_keys ? NULL : keyed(c, f->secret);
+
+	if (mac)
+		f->has_keys = expand_by(mac, "key", f->key, c->key_len) &&
+			expand_by(mac, "iv", f->iv, IV_BYTES);
+	EVP_MAC_CTX_free(mac);
 	return f->has_keys;
 }
 
@@ -155,7 +188,7 @@ static const struct cipher *find_cipher(const SSL *ssl)
 
 	pthread_once(&once, fetch_ciphers);
 	for (size_t i = 0; i < CIPHERS; i++)
-		if (ciphers[i].id == id && ciphers[i].evp && ciphers[i].hash)
+		if (ciphers[i].id == id && ciphers[i].evp && ciphers[i].hmac)
 			return &ciphers[i];
 	return NULL;
 }
@@ -311,9 +344,12 @@ int soq__tls_record_open(
 int soq__tls_record_update(struct soq__tls_record *r, bool sending)
 {
 	struct flow *f = sending ? &r->out : &r->in;
+	EVP_MAC_CTX *mac = keyed(r->cipher, f->secret);
 	unsigned char next[SOQ__TLS_SECRET_MAX];
+	bool ok = mac && expand_by(mac, "traffic upd", next, r->cipher->secret_len);
 
-	if (!expand(r->cipher, f->secret, "traffic upd", next, r->cipher->secret_len))
+	EVP_MAC_CTX_free(mac);
+	if (!ok)
 		return -ENOMEM;
 	memcpy(f->secret, next, r->cipher->secret_len);
 	OPENSSL_cleanse(next, sizeof(next));
