@@ -872,12 +872,13 @@ TEST(tls_config_idna)
 
 TEST(tls_config_info)
 {
-	const int64_t until_s = now_s() + 90 * DAY_S;
 	struct soq_tls *server, *client;
 	struct soq_tls_info info;
+	int64_t until_s;
 	SSL *c;
 
 	make_both("a.example b.example");
+	until_s = now_s() + 90 * DAY_S;
 	server = SERVER(.alpn = "http/1.1");
 	client = CLIENT(.max_version = SOQ_TLS_1_2, .alpn = "h2 http/1.1");
 	for (int i = 0; i < 2; i++) {
