@@ -190,6 +190,9 @@ TEST(tls_random_handshake_follows_the_seed)
 			    other = first;
 
 		ROW("row %zu", i);
+		/* To make an RSA key takes too long there. */
+		if (first.rsa && test_is_emulated())
+			continue;
 		run(7, shake_hands, &first);
 		CHECK(first.bytes > 1000);
 		run(7, shake_hands, &again);
