@@ -32,10 +32,14 @@ class Asker:
     def run(self, bench, *args):
         """What it prints, of which lab.sh says why there is none."""
         path = bench.program(self.program)
-        command = [bench.folder / "lab.sh", bench.program("peer_dns"), str(bench.load_core),
-                   "env", *(f"{key}={value}" for key, value in self.env.items()),
-                   path if path.exists() else self.program, *args]
+        command = lab(bench, "env", *(f"{key}={value}" for key, value in self.env.items()),
+                      path if path.exists() else self.program, *args)
         return bench.run(command, bench.server_core, WINDOW_SECONDS)
+
+
+def lab(bench, *command):
+    """A command in the network of its own."""
+    return [bench.folder / "lab.sh", bench.program("peer_dns"), str(bench.load_core), *command]
 
 
 def build_go(bench):
@@ -77,6 +81,11 @@ class Names:
 
     def run(self, bench):
         usable = []
+        try:
+            bench.run(lab(bench, "true"), bench.server_core, 1)
+        except Failure as failure:
+            bench.leave_out(self.name, failure)
+            return {"name": self.name, "baseline": self.baseline, "cells": []}
         for asker in self.askers:
             try:
                 asker.check(bench)
@@ -97,6 +106,8 @@ class Names:
             return None
 
     def table(self, result):
+        if not result["cells"]:
+            return ""
         return table_of(f"{self.name}: {self.title}", result["cells"], self.baseline, self.shown,
                         self.compared)
 
