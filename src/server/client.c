@@ -29,7 +29,6 @@ struct client {
 	struct soq__op op;
 	struct soq__alarm alarm;   /* parked: idle for too long; runnable: no stack until now */
 	struct soq__list runnable; /* on the lane's list, or on none */
-	bool greeting;		   /* TLS is being agreed on: nothing has been asked for yet */
 };
 
 /* ---- life ---- */
@@ -209,9 +208,9 @@ static void serve(struct client *c)
 	c->served.fiber = f;
 	f->name = c->site->fiber_name;
 	f->cancelled = lane->cancelling;
-	c->greeting = true;
+	c->served.greeting = true;
 	rc = c->stream->tls ? 0 : soq__greet(lane->server, c->site, c->stream);
-	c->greeting = false;
+	c->served.greeting = false;
 	if (rc == 0 && call_handlers(c))
 		return;
 	soq__finish_client(lane->server, c->stream);
@@ -245,7 +244,7 @@ void soq__clients_close_idle(struct soq__lane *lane)
 		struct soq__served *served = soq__container_of(node, struct soq__served, node);
 		struct client *c = soq__container_of(served, struct client, served);
 
-		if (served->fiber && c->greeting)
+		if (served->greeting)
 			soq__fiber_cancel(served->fiber);
 		else if (!served->fiber && soq__list_empty(&c->runnable))
 			e->type->cancel(e, &c->op);

@@ -65,6 +65,7 @@ struct soq_server {
 struct soq__served {
 	struct soq__list node;
 	struct soq__fiber *fiber; /* NULL: idle */
+	bool greeting;		  /* TLS is being agreed on: nothing has been asked for yet */
 };
 
 struct soq__lane {
