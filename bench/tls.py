@@ -177,6 +177,6 @@ TLS = (
     Tls("tls-turns", "the same, a call of the handler each", "echo", "echo", 100, "raw OpenSSL",
         ECHOES, ours="turns"),
     Tls("tls-bulk", "sending to 4 clients", "bulk", "bulk", 4, "raw OpenSSL", BYTES),
-    Tls("tls-idle", "2,000 idle clients", "again", "idle", 2000, "nginx", MEMORY,
-        compared="server_bytes_per_client", has_nginx=True, rounds_max=3),
+    Tls("tls-idle", "4,000 idle clients", "again", "idle", 4000, "nginx", MEMORY,
+        compared="server_bytes_per_client", has_nginx=True, rounds_max=2),
 )
