@@ -411,7 +411,7 @@ static int new_ssl(SSL **ret, struct soq_tls *tls, bool server)
 
 int soq__tls_config_ssl(SSL **ret, struct soq_tls *tls, bool server, const char *name)
 {
-	SSL *ssl;
+	SSL *ssl = NULL;
 	int rc = new_ssl(&ssl, tls, server);
 
 	if (rc < 0)
