@@ -270,22 +270,22 @@ def hello_then(answer):
     def talk(s):
         s.recv(65536)
         s.sendall(answer)
-        s.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # who has seen enough is gone
+            s.shutdown(socket.SHUT_WR)
             recv_all(s)
 
     return talk
 
 
 GARBAGE = {
-    "nothing": (b"", "cut off"),
+    "nothing": (b"", "ended the connection in the handshake"),
     "http": (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "does not speak TLS"),
     "smtp": (b"220 mail.server.it ESMTP\r\n", "does not speak TLS"),
     "noise": (bytes(range(200, 256)) * 10, "does not speak TLS"),
     "alert": (bytes([21, 3, 3, 0, 2, 2, 40]), "refused"),
     "SSL 3": (bytes([22, 3, 0, 0, 42, 2, 0, 0, 38, 3, 0]) + bytes(32) + bytes([0, 0, 47, 0]), "version"),
     "long record": (bytes([22, 3, 3, 255, 255]) + bytes(70000), "record"),
-    "half a record": (bytes([22, 3, 3, 0, 100, 2, 0]), "cut off"),
+    "half a record": (bytes([22, 3, 3, 0, 100, 2, 0]), "ended the connection in the handshake"),
 }
 
 
