@@ -47,12 +47,13 @@ TEST(sim_sweep_heartbeat)
 
 TEST(sim_sweep_tls)
 {
+	/* An option that makes no sense is refused before a thread of the pool is asked to read
+	 * files: what OpenSSL keeps for that thread would be lost in a sweep's processes. */
 	struct soq_tls *tls;
-	int rc = soq_tls_new(&tls, &(struct soq_tls_options){ .insecure = true });
+	int rc = soq_tls_new(&tls, &(struct soq_tls_options){ .pins = "?" });
 
 	if (rc == -EPROTONOSUPPORT)
 		SKIP("this build has no TLS");
-	CHECK_OK(rc);
-	soq_tls_free(tls);
+	CHECK_ERR(rc, -EINVAL);
 	sweep("tls", 100);
 }
