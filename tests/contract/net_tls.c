@@ -148,6 +148,14 @@ CONTRACT(tls_handshake_goes_on_after_a_timeout)
 
 #define STREAM_BYTES ((size_t)150000)
 
+/* None, too little, and enough as a rule. */
+static int64_t some_patience(unsigned *seed)
+{
+	static const int64_t patience[] = { 0, 20 * SOQ_US, 2 * SOQ_MS };
+
+	return patience[next_random(seed) % 3];
+}
+
 struct impatient {
 	struct soq_stream *stream;
 	unsigned seed;
@@ -166,7 +174,7 @@ static void send_impatiently(void *arg)
 
 		len = len < STREAM_BYTES - sent ? len : STREAM_BYTES - sent;
 		pattern_fill(bytes, sent, len);
-		soq_set_send_timeout(i->stream, next_random(&i->seed) % 3 * 10 * SOQ_US);
+		soq_set_send_timeout(i->stream, some_patience(&i->seed));
 		n = soq_send(i->stream, bytes, len);
 		CHECK(n > 0 || n == -ETIMEDOUT);
 		sent += n > 0 ? (size_t)n : 0;
@@ -197,7 +205,7 @@ CONTRACT(tls_timeouts_lose_nothing)
 		sender = (struct impatient){ l.near, 3 };
 		go(scope, send_impatiently, &sender);
 		do {
-			soq_set_recv_timeout(l.far, next_random(&seed) % 3 * 10 * SOQ_US);
+			soq_set_recv_timeout(l.far, some_patience(&seed));
 			n = soq_recv(l.far, buf, 1 + next_random(&seed) % sizeof(buf));
 			CHECK(n >= 0 || n == -ETIMEDOUT);
 			if (n > 0)
