@@ -43,6 +43,8 @@ bool soq__tls_has_failed(const struct soq_stream *s);
 
 /* Whether a receive would return at once, by what has come already. Does not suspend. */
 bool soq__tls_readable(struct soq_stream *s);
+/* Say that our flow is over, as far as it goes without waiting. Nobody may be sending. */
+void soq__tls_shutdown_now(struct soq_stream *s);
 /* Give back the buffers that have nothing in them. */
 void soq__tls_trim(struct soq_stream *s);
 /* Nothing is said to the peer. */

@@ -76,6 +76,11 @@ int soq__tls_shutdown(struct soq_stream *s)
 	return refuse();
 }
 
+void soq__tls_shutdown_now(struct soq_stream *s)
+{
+	(void)s;
+}
+
 bool soq__tls_readable(struct soq_stream *s)
 {
 	return false;

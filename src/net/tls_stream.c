@@ -603,12 +603,11 @@ ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len, int *re
 
 /* ---- ending ---- */
 
-int soq__tls_shutdown(struct soq_stream *s)
+/* Put the alert behind what is to be sent, once. @return whether there is anything to send */
+static bool put_end(struct soq__tls *tls)
 {
-	struct soq__tls *tls = s->tls;
-
 	if (tls->handshake || tls->error < 0)
-		return 0;
+		return false;
 	if (!tls->ending && tls->direct.record) {
 		soq__tls_direct_end(&tls->direct, &tls->wire);
 	} else if (!tls->ending) {
@@ -617,5 +616,24 @@ int soq__tls_shutdown(struct soq_stream *s)
 		ERR_clear_error();
 	}
 	tls->ending = true;
-	return soq__tls_wire_flush(&tls->wire, s->send_timeout_ns);
+	return true;
+}
+
+int soq__tls_shutdown(struct soq_stream *s)
+{
+	struct soq__tls_wire *wire = &s->tls->wire;
+	int rc = put_end(s->tls) ? soq__tls_wire_flush(wire, s->send_timeout_ns) : 0;
+
+	/* A fiber that is cancelled says it, too, where that takes no time. */
+	if (rc == -ETIMEDOUT || rc == -ECANCELED) {
+		soq__tls_wire_flush_now(wire);
+		rc = wire->out.count > 0 ? rc : wire->out_error;
+	}
+	return rc;
+}
+
+void soq__tls_shutdown_now(struct soq_stream *s)
+{
+	if (put_end(s->tls))
+		soq__tls_wire_flush_now(&s->tls->wire);
 }

@@ -44,8 +44,12 @@ static void client_free(struct client *c)
 	soq__lane_client_ended(lane);
 }
 
+/* An end, and not a cut, for a peer that is about to learn of it: there is no fiber that could
+ * wait for more. */
 static void client_close(struct client *c)
 {
+	if (c->stream->tls)
+		soq__tls_shutdown_now(c->stream);
 	soq_close(c->stream);
 	client_free(c);
 }

@@ -38,6 +38,8 @@ int soq__greet(
 
 	if (!site->tls)
 		return 0;
+	if (soq_draining()) /* who comes now cannot have asked for anything */
+		return -ECANCELED;
 	rc = soq__tls_begin(s, &(struct soq__tls_begin){ .tls = site->tls, .server = true });
 	if (rc == 0)
 		rc = soq_handshake(s);
