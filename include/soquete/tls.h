@@ -11,7 +11,8 @@
  * (close_notify), a receive returns -SOQ_ETRUNCATED in place of 0: data may be missing.
  *
  * Who has met us within the last two hours need not shake hands in full (resumption): then
- * neither certificate nor staple is shown again, and what was found of them holds.
+ * neither certificate nor staple is shown again, and what was found of them holds, for a day at
+ * most and not beyond the certificate's end.
  *
  * Source: RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2), RFC 9325 (recommendations), RFC 9525 (names).
  */

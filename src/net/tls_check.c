@@ -246,7 +246,7 @@ static int check_staple(char *buf, size_t len, const struct soq__tls_rules *r, S
 /* ---- all of it ---- */
 
 /* A resumed connection shows neither certificate nor staple; its session was kept because its
- * peer had passed here, and for no longer than hours. */
+ * peer had passed here, and for no longer than a day. */
 int soq__tls_check(char *buf, size_t len, struct soq_tls *tls, SSL *ssl, bool server)
 {
 	const struct soq__tls_rules *r = soq__tls_config_rules(tls);

@@ -114,6 +114,9 @@ void soq__tls_sessions_use(SSL_CTX *ctx);
 int soq__tls_session_begin(SSL *ssl, const char *name);
 /* The peer passed all checks: sessions with it may be kept. */
 void soq__tls_session_checked(SSL *ssl);
+/* Whether the peer of a session should show its certificate again: for too long it has not, or
+ * the certificate has ended since. @proven_s  when it last did, on the wall clock */
+bool soq__tls_session_is_stale(SSL_SESSION *session, int64_t proven_s);
 
 /* ---- tls_check.c ---- */
 

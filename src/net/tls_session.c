@@ -3,10 +3,12 @@
  * A session is used once, so that an observer cannot tell by it that two connections are the
  * same client's (RFC 8446 appendix C.4); most servers give two, and another for each use. It is
  * kept when the peer has passed all checks, pins and staple too, since a resumed connection
- * shows no certificate to check again.
+ * shows no certificate to check again. Nor does the one after it, and so on: what was checked
+ * once holds for a day, and not beyond the certificate's end.
  *
- * Invariant: the newest is first; no more than SESSIONS_MAX in all, nor NAME_MAX of one name.
- * Source: SSL_CTX_sess_set_new_cb(3), RFC 8446 sections 2.2 and 4.6.1.
+ * Invariant: the newest is first; no more than SESSIONS_MAX in all, nor SAME_MAX of one name.
+ * Source: SSL_CTX_sess_set_new_cb(3), RFC 8446 sections 2.2 and 4.6.1 (the last paragraph, for
+ * how long).
  */
 #include "net/tls_config.h"
 #include <errno.h>
@@ -18,11 +20,13 @@
 
 #define SESSIONS_MAX 256
 #define SAME_MAX     4 /* of one name: what a server gives out must not displace the others' */
+#define PROVEN_S     (24 * 60 * 60)
 
 struct kept {
 	struct soq__list node;
 	SSL_SESSION *session;
 	int64_t at_ns; /* when it came, on the wall clock */
+	int64_t proven_s;
 	char name[];
 };
 
@@ -35,6 +39,7 @@ struct soq__tls_sessions {
 /* Of a client's SSL object. */
 struct client {
 	bool checked;
+	int64_t proven_s; /* when the peer last showed its certificate, on the wall clock */
 	char name[];
 };
 
@@ -114,15 +119,17 @@ static struct kept *superfluous(struct soq__tls_sessions *sessions, const char *
 }
 
 /* For want of memory it is not kept: the next handshake is a full one. */
-static void keep(struct soq__tls_sessions *sessions, const char *name, SSL_SESSION *session)
+static void keep(
+	struct soq__tls_sessions *sessions, const struct client *c, SSL_SESSION *session)
 {
-	size_t len = strlen(name) + 1;
+	size_t len = strlen(c->name) + 1;
 	struct kept *k = malloc(sizeof(*k) + len), *former;
 
 	if (!k)
 		return;
-	memcpy(k->name, name, len);
+	memcpy(k->name, c->name, len);
 	k->at_ns = soq__tls_wall_clock();
+	k->proven_s = c->proven_s;
 	/* The connection goes on with the original, perhaps in another thread. */
 	k->session = SSL_SESSION_dup(session);
 	if (!k->session) {
@@ -132,7 +139,7 @@ static void keep(struct soq__tls_sessions *sessions, const char *name, SSL_SESSI
 	pthread_mutex_lock(&sessions->lock);
 	soq__list_prepend(&sessions->list, &k->node);
 	sessions->count++;
-	former = superfluous(sessions, name);
+	former = superfluous(sessions, c->name);
 	if (former)
 		take_off(sessions, former);
 	pthread_mutex_unlock(&sessions->lock);
@@ -146,7 +153,7 @@ static int session_came(SSL *ssl, SSL_SESSION *session)
 	const struct client *c = client_of(ssl);
 
 	if (c && c->checked)
-		keep(soq__tls_extra(SSL_get_SSL_CTX(ssl))->sessions, c->name, session);
+		keep(soq__tls_extra(SSL_get_SSL_CTX(ssl))->sessions, c, session);
 	return 0;
 }
 
@@ -158,6 +165,8 @@ void soq__tls_session_checked(SSL *ssl)
 	if (!c)
 		return;
 	c->checked = true;
+	if (!SSL_session_reused(ssl))
+		c->proven_s = soq__tls_wall_clock() / SOQ_S;
 	/* In TLS 1.2 it came before the handshake was over, and was not kept then. */
 	if (SSL_version(ssl) < TLS1_3_VERSION && SSL_SESSION_is_resumable(session))
 		session_came(ssl, session);
@@ -170,6 +179,15 @@ void soq__tls_sessions_use(SSL_CTX *ctx)
 }
 
 /* ---- using ---- */
+
+bool soq__tls_session_is_stale(SSL_SESSION *session, int64_t proven_s)
+{
+	const X509 *peer = SSL_SESSION_get0_peer(session);
+	int64_t now_s = soq__tls_wall_clock() / SOQ_S;
+
+	return now_s < proven_s || now_s - proven_s >= PROVEN_S ||
+		(peer && ASN1_TIME_cmp_time_t(X509_get0_notAfter(peer), (time_t)now_s) < 0);
+}
 
 /* What a server says of a ticket's life counts, and so does what we say of a session's. */
 static bool has_expired(const struct kept *k, int64_t age_s)
@@ -208,15 +226,16 @@ static int64_t told_age_s(int64_t age_s)
 	return w && soq__type(w)->simulated ? 0 : age_s;
 }
 
-static void offer(SSL *ssl, const char *name)
+static void offer(SSL *ssl, struct client *c)
 {
-	struct kept *k = take(soq__tls_extra(SSL_get_SSL_CTX(ssl))->sessions, name);
+	struct kept *k = take(soq__tls_extra(SSL_get_SSL_CTX(ssl))->sessions, c->name);
 	int64_t age_s;
 
 	if (!k)
 		return;
 	age_s = (soq__tls_wall_clock() - k->at_ns) / SOQ_S;
-	if (!has_expired(k, age_s)) {
+	if (!has_expired(k, age_s) && !soq__tls_session_is_stale(k->session, k->proven_s)) {
+		c->proven_s = k->proven_s;
 		SSL_SESSION_set_time(k->session, (long)(time(NULL) - told_age_s(age_s)));
 		SSL_set_session(ssl, k->session);
 	}
@@ -231,12 +250,13 @@ int soq__tls_session_begin(SSL *ssl, const char *name)
 	if (!c)
 		return -ENOMEM;
 	c->checked = false;
+	c->proven_s = 0;
 	memcpy(c->name, name, len);
 	pthread_once(&client_once, make_index);
 	if (!SSL_set_ex_data(ssl, client_index, c)) {
 		free(c);
 		return -ENOMEM;
 	}
-	offer(ssl, name);
+	offer(ssl, c);
 	return 0;
 }

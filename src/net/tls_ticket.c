@@ -7,7 +7,8 @@
  *
  * The sessions' times are on OpenSSL's clock, time(2), for OpenSSL, and on the engine's in the
  * ticket: so a simulated program's tickets are the same whenever it is run, and end when its
- * own clock says.
+ * own clock says. Beside the session a ticket holds when the client last shook hands in full:
+ * a ticket that was given for another must not spare it that for ever.
  *
  * Invariant: secret and keys are read and changed under the lock.
  * Source: RFC 5077 section 4, RFC 5869 (HKDF), RFC 9325 section 3.4,
@@ -211,10 +212,26 @@ static int64_t wall_clock_s(void)
 	return soq__tls_wall_clock() / SOQ_S;
 }
 
+/* When the handshake took place that all the resumed ones go back to. */
+static int64_t proven_s(SSL_SESSION *session)
+{
+	int64_t at_s = 0;
+	void *data;
+	size_t len;
+
+	if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) && len == sizeof(at_s))
+		memcpy(&at_s, data, len);
+	return at_s;
+}
+
 static int ticket_made(SSL *ssl, void *arg)
 {
-	SSL_SESSION_set_time(SSL_get_session(ssl), (long)wall_clock_s());
-	return 1;
+	SSL_SESSION *session = SSL_get_session(ssl);
+	int64_t now_s = wall_clock_s();
+
+	SSL_SESSION_set_time(session, (long)now_s);
+	return SSL_session_reused(ssl) ||
+		SSL_SESSION_set1_ticket_appdata(session, &now_s, sizeof(now_s));
 }
 
 /* A client of TLS 1.3 uses a ticket once, and so needs another for each use; OpenSSL gives it
@@ -222,7 +239,8 @@ static int ticket_made(SSL *ssl, void *arg)
 static SSL_TICKET_RETURN ticket_came(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
 	size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
-	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+	if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
+		soq__tls_session_is_stale(session, proven_s(session)))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	SSL_SESSION_set_time(
 		session, (long)(time(NULL) - (wall_clock_s() - SSL_SESSION_get_time(session))));
