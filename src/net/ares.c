@@ -7,10 +7,11 @@
  * A descriptor that c-ares is about to close is forgotten by the engine first. Its watch goes
  * on until the engine has given back both operations, and so does whoever owns it.
  *
- * Invariant: `watches` counts the watches that exist, `pending` the questions without an
- * answer; what is retired goes when both are 0.
+ * Invariant: a watch is on `watched` or on `leaving`; `pending` counts the questions without an
+ * answer; what is retired goes when there are none of either.
  *
- * Source: ares_init_options(3), ares_query(3), ares_process(3), resolv.conf(5).
+ * Source: ares_init_options(3), ares_query(3), ares_process(3),
+ * ares_set_socket_functions(3), resolv.conf(5); udp(7) for what a refused datagram leaves.
  */
 #include "net/ares_options.h"
 #include "net/dns.h"
@@ -19,10 +20,15 @@
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 struct soq__ares {
 	struct soq__dns base;
@@ -30,7 +36,7 @@ struct soq__ares {
 	struct soq__worker *worker;
 	struct soq__alarm alarm;
 	struct soq__list watched; /* struct watch, those that c-ares still has */
-	size_t watches;
+	struct soq__list leaving; /* struct watch, the others */
 	size_t pending;
 	bool retired;
 	bool abandoned;
@@ -39,7 +45,7 @@ struct soq__ares {
 
 /* A descriptor of c-ares. */
 struct watch {
-	struct soq__list node; /* of soq__ares.watched; on none when c-ares has let it go */
+	struct soq__list node; /* of soq__ares.watched, or of leaving */
 	struct soq__ares *ares;
 	struct soq__socket socket;
 	struct side {
@@ -47,6 +53,7 @@ struct watch {
 		bool wanted;
 		bool pending; /* the operation is the engine's */
 	} in, out;
+	bool refused;	 /* an error is to be read that sending has met */
 	bool let_go;	 /* c-ares has it no more */
 	bool letting_go; /* and the engine is being told so */
 };
@@ -80,7 +87,7 @@ static void free_if_over(struct soq__ares *a)
 		if (!a->abandoned)
 			soq__alarm_close(a->worker, &a->alarm);
 	}
-	if (a->watches > 0)
+	if (!soq__list_empty(&a->leaving))
 		return;
 	soq__list_remove(&a->base.node);
 	free(a);
@@ -94,8 +101,8 @@ static void watch_free_if_over(struct watch *w)
 
 	if (!w->let_go || w->letting_go || w->in.pending || w->out.pending)
 		return;
+	soq__list_remove(&w->node);
 	free(w);
-	a->watches--;
 	free_if_over(a);
 }
 
@@ -132,6 +139,8 @@ static bool side_wait(struct watch *w, struct side *s)
 	struct soq__engine *e = w->ares->worker->engine;
 	bool is_input = s == &w->in;
 
+	if (is_input && w->refused)
+		return false;
 	if (!s->wanted || s->pending)
 		return true;
 	s->op = (struct soq__op){
@@ -213,7 +222,6 @@ static struct watch *watch_new(struct soq__ares *a, int fd)
 	w->ares = a;
 	w->socket = (struct soq__socket){ .fd = fd, .nonblocking = true };
 	soq__list_append(&a->watched, &w->node);
-	a->watches++;
 	return w;
 }
 
@@ -223,6 +231,7 @@ static void watch_let_go(struct watch *w)
 	struct soq__engine *e = w->ares->worker->engine;
 
 	soq__list_remove(&w->node);
+	soq__list_append(&w->ares->leaving, &w->node);
 	w->let_go = w->letting_go = true;
 	if (w->ares->abandoned) {
 		w->in.pending = w->out.pending = false;
@@ -237,15 +246,24 @@ static void watch_let_go(struct watch *w)
 	watch_free_if_over(w);
 }
 
+/* @return NULL when c-ares has no such descriptor, or when memory was short */
+static struct watch *watch_of(struct soq__ares *a, int fd)
+{
+	soq__list_for_each (node, &a->watched) {
+		struct watch *w = soq__container_of(node, struct watch, node);
+
+		if (w->socket.fd == fd)
+			return w;
+	}
+	return NULL;
+}
+
 /* What c-ares wants to be told of a descriptor from now on. */
 static void on_state(void *arg, int fd, int in, int out)
 {
 	struct soq__ares *a = arg;
-	struct watch *w = NULL;
+	struct watch *w = watch_of(a, fd);
 
-	soq__list_for_each (node, &a->watched)
-		if (soq__container_of(node, struct watch, node)->socket.fd == fd)
-			w = soq__container_of(node, struct watch, node);
 	if (!in && !out) {
 		if (w)
 			watch_let_go(w);
@@ -258,6 +276,70 @@ static void on_state(void *arg, int fd, int in, int out)
 	w->in.wanted = in;
 	w->out.wanted = out;
 }
+
+/* ---- sockets ---- */
+
+static int open_socket(int family, int kind, int protocol, void *arg)
+{
+	int fd = socket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), on = 1;
+
+	(void)arg;
+	if (fd >= 0 && kind == SOCK_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static int close_socket(int fd, void *arg)
+{
+	(void)arg;
+	return close(fd);
+}
+
+static int connect_socket(int fd, const struct sockaddr *addr, socklen_t len, void *arg)
+{
+	(void)arg;
+	return connect(fd, addr, len);
+}
+
+static ssize_t receive(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+	socklen_t *from_len, void *arg)
+{
+	struct watch *w = watch_of(arg, fd);
+
+	if (!w || !w->refused)
+		return recvfrom(fd, buf, len, flags, from, from_len);
+	w->refused = false;
+	errno = ECONNREFUSED;
+	return -1;
+}
+
+/* That a datagram was refused, the socket's next call tells, whichever it is. When that is the
+ * sending of another question, c-ares (1.18) takes it for this one's failure alone, and the
+ * refused one waits for its time to pass. So the error is put by until c-ares reads: then it
+ * gives up the socket, and asks the next server all that was asked of this one. */
+static ssize_t send_bytes(int fd, const struct iovec *parts, int count, void *arg)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = (size_t)count };
+	struct watch *w = watch_of(arg, fd);
+	ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+
+	if (n >= 0 || errno != ECONNREFUSED || !w || !w->in.wanted)
+		return n;
+	w->refused = true;
+	n = 0;
+	for (int i = 0; i < count; i++)
+		n += (ssize_t)parts[i].iov_len;
+	return n;
+}
+
+static const struct ares_socket_functions sockets = {
+	.asocket = open_socket,
+	.aclose = close_socket,
+	.aconnect = connect_socket,
+	.arecvfrom = receive,
+	.asendv = send_bytes,
+};
 
 /* ---- questions ---- */
 
@@ -395,6 +477,8 @@ int soq__ares_prepare(struct soq__ares **ret, struct soq__search *ret_search)
 	a->base.type = &type;
 	soq__list_init(&a->base.node);
 	soq__list_init(&a->watched);
+	soq__list_init(&a->leaving);
+	ares_set_socket_functions(a->channel, &sockets, a);
 	if (read_search(ret_search, a->channel) < 0) {
 		soq__ares_discard(a);
 		return -ENOMEM;
