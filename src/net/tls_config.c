@@ -300,11 +300,19 @@ static int to_ascii(char name[NAME_SIZE])
 	return 0;
 }
 
+static bool is_address(const char *name)
+{
+	struct in6_addr addr;
+
+	return inet_pton(AF_INET, name, &addr) == 1 || inet_pton(AF_INET6, name, &addr) == 1;
+}
+
 /* The name as it is asked for and as certificates have it: without the root's dot, and without
  * the zone of an address. */
 static int plain_name(char buf[NAME_SIZE], const char *name)
 {
 	size_t n = strcspn(name, "%");
+	int rc;
 
 	if (n > 1 && name[n - 1] == '.')
 		n--;
@@ -313,14 +321,12 @@ static int plain_name(char buf[NAME_SIZE], const char *name)
 			n ? "longer than any name" : "empty");
 	memcpy(buf, name, n);
 	buf[n] = '\0';
-	return to_ascii(buf);
-}
-
-static bool is_address(const char *name)
-{
-	struct in6_addr addr;
-
-	return inet_pton(AF_INET, name, &addr) == 1 || inet_pton(AF_INET6, name, &addr) == 1;
+	rc = to_ascii(buf);
+	/* X509_check_host(3) takes a name with a dot before it for every host below, and what
+	 * is no address has no zone: the part before it is another's name. */
+	if (rc == 0 && (buf[0] == '.' || (strchr(name, '%') && !is_address(buf))))
+		rc = soq__fail(-EINVAL, "TLS: '%s' cannot be a host's name", name);
+	return rc;
 }
 
 /* Whom to check for, and, unless it is an address (RFC 6066 section 3), to ask for. */

@@ -113,6 +113,9 @@ TEST(tls_config_names_of_old)
 
 TEST(tls_config_bad_names)
 {
+	/* To OpenSSL a name after a dot is whoever is below it. */
+	static const char *const rows[] = { "", ".localhost", "\xe3\x80\x82localhost", ".", "%",
+		"%lo", "localhost%lo", "localhost.%.example" };
 	char longest[300] = "";
 	struct soq_tls *tls;
 	SSL *ssl = NULL;
@@ -121,7 +124,10 @@ TEST(tls_config_bad_names)
 	tls = CLIENT();
 	memset(longest, 'a', sizeof(longest) - 1);
 	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, false, longest), -EINVAL);
-	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, false, ""), -EINVAL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ROW("'%s'", rows[i]);
+		CHECK_ERR(soq__tls_config_ssl(&ssl, tls, false, rows[i]), -EINVAL);
+	}
 	CHECK_ERR(soq__tls_config_ssl(&ssl, tls, true, NULL), -EINVAL);
 	CHECK(!ssl);
 	soq_tls_free(tls);
