@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #define HEADER_BYTES   12
+#define IS_RESPONSE    0x8000
 #define TTL_MAX_S      86400 /* what is kept is kept for a day, whatever a server says */
 #define NEGATIVE_MAX_S 60
 #define ALIASES_MAX    16
@@ -97,80 +98,80 @@ static void skip_questions(struct reader *r, unsigned count)
 	}
 }
 
-/* ---- a record's data ---- */
+/* ---- a record's data: 0; -SOQ_ENAMEFAIL when it is malformed; -ENOMEM ---- */
 
-static bool read_address(struct soq_record *ret, const struct raw *raw)
+static int read_address(struct soq_record *ret, const struct raw *raw)
 {
 	if (raw->type == SOQ_RECORD_A) {
 		ret->addr.len = sizeof(ret->addr.in);
 		ret->addr.in.sin_family = AF_INET;
 		if (raw->bytes != sizeof(ret->addr.in.sin_addr))
-			return false;
+			return -SOQ_ENAMEFAIL;
 		memcpy(&ret->addr.in.sin_addr, raw->data, raw->bytes);
-		return true;
+		return 0;
 	}
 	ret->addr.len = sizeof(ret->addr.in6);
 	ret->addr.in6.sin6_family = AF_INET6;
 	if (raw->bytes != sizeof(ret->addr.in6.sin6_addr))
-		return false;
+		return -SOQ_ENAMEFAIL;
 	memcpy(&ret->addr.in6.sin6_addr, raw->data, raw->bytes);
-	return true;
+	return 0;
 }
 
-static bool set_text(struct soq_record *ret, const void *bytes, size_t len)
+static int set_text(struct soq_record *ret, const void *bytes, size_t len)
 {
 	ret->text = malloc(len + 1);
 	if (!ret->text)
-		return false;
+		return -ENOMEM;
 	memcpy(ret->text, bytes, len);
 	ret->text[len] = '\0';
 	ret->text_len = len;
-	return true;
+	return 0;
 }
 
 /* A TXT's strings, one after the other: they are pieces of one text (RFC 7208 section 3.3). */
-static bool read_strings(struct soq_record *ret, const struct raw *raw)
+static int read_strings(struct soq_record *ret, const struct raw *raw)
 {
 	size_t at = 0;
 
 	ret->text = malloc(raw->bytes + 1);
 	if (!ret->text)
-		return false;
+		return -ENOMEM;
 	while (at < raw->bytes) {
 		size_t len = raw->data[at++];
 
 		if (len > raw->bytes - at)
-			return false;
+			return -SOQ_ENAMEFAIL;
 		memcpy(ret->text + ret->text_len, raw->data + at, len);
 		ret->text_len += len;
 		at += len;
 	}
 	ret->text[ret->text_len] = '\0';
-	return true;
+	return 0;
 }
 
 /* As RFC 8659 section 4.1.1 writes it: 0 issue "letsencrypt.org". */
-static bool read_caa(struct soq_record *ret, const struct raw *raw)
+static int read_caa(struct soq_record *ret, const struct raw *raw)
 {
 	size_t tag = raw->bytes >= 2 ? raw->data[1] : 0;
 	size_t used;
 
 	if (tag == 0 || tag > raw->bytes - 2 || memchr(raw->data + 2, '\0', tag))
-		return false;
+		return -SOQ_ENAMEFAIL;
 	ret->text = malloc(raw->bytes + sizeof("255  \"\""));
 	if (!ret->text)
-		return false;
+		return -ENOMEM;
 	used = (size_t)sprintf(
 		ret->text, "%u %.*s \"", raw->data[0], (int)tag, (const char *)raw->data + 2);
 	memcpy(ret->text + used, raw->data + 2 + tag, raw->bytes - 2 - tag);
 	ret->text_len = used + raw->bytes - 2 - tag;
 	ret->text[ret->text_len++] = '"';
 	ret->text[ret->text_len] = '\0';
-	return true;
+	return 0;
 }
 
 /* The name in a record's data, and what stands before it. */
-static bool read_name(struct soq_record *ret, const struct raw *raw, const struct reader *whole)
+static int read_name(struct soq_record *ret, const struct raw *raw, const struct reader *whole)
 {
 	struct reader r = { .msg = whole->msg, .at = raw->data, .end = whole->end };
 	char name[NS_MAXDNAME];
@@ -183,11 +184,11 @@ static bool read_name(struct soq_record *ret, const struct raw *raw, const struc
 	}
 	take_name(&r, name);
 	if (r.bad || r.at > raw->data + raw->bytes)
-		return false;
+		return -SOQ_ENAMEFAIL;
 	return set_text(ret, name, strlen(name));
 }
 
-static bool read_data(struct soq_record *ret, const struct raw *raw, const struct reader *r)
+static int read_data(struct soq_record *ret, const struct raw *raw, const struct reader *r)
 {
 	switch (raw->type) {
 	case SOQ_RECORD_A:
@@ -266,44 +267,53 @@ static bool follow(struct chain *c, struct reader r, unsigned count)
 	return false;
 }
 
+/* @return 0; -SOQ_ENAMEFAIL, -ENOMEM */
 static int append(struct soq_records *list, const struct raw *raw, const struct reader *r)
 {
 	struct soq_record record = { .type = (enum soq_record_type)raw->type,
 		.ttl_s = raw->ttl_s };
 
-	if (!read_data(&record, raw, r)) {
+	int rc = read_data(&record, raw, r);
+
+	if (rc == 0)
+		record.owner = strdup(raw->owner);
+	if (rc == 0 && !record.owner)
+		rc = -ENOMEM;
+	if (rc < 0) {
 		record_done(&record);
-		return 0; /* what is malformed is not there */
-	}
-	record.owner = strdup(raw->owner);
-	if (!record.owner) {
-		record_done(&record);
-		return -ENOMEM;
+		return rc;
 	}
 	list->list[list->count++] = record;
 	return 0;
 }
 
-/* Take the records of the type, and the aliases, that belong to the chain.
- * @return how many of the type, or a negative code */
+/* Whether a record is one that an answer is made of. */
+static bool is_wanted(const struct raw *raw, const struct chain *c, unsigned type)
+{
+	return raw->class == ns_c_in && (raw->type == type || raw->type == SOQ_RECORD_CNAME) &&
+		on_chain(c, raw->owner);
+}
+
+/* Take the records of the type, and the aliases, that belong to the chain. Beside good ones,
+ * malformed ones are passed over.
+ * @return how many of the type; -SOQ_ENAMEFAIL when all were malformed; -ENOMEM */
 static int collect(struct soq_records *list, const struct chain *c, struct reader r,
 	unsigned count, unsigned type)
 {
+	bool malformed = false;
 	int found = 0, rc;
 	struct raw raw;
 
-	while (count-- > 0 && list->count < SOQ__RECORDS_MAX && take_record(&r, &raw)) {
-		size_t before = list->count;
-
-		if (raw.class != ns_c_in || !on_chain(c, raw.owner) ||
-			(raw.type != type && raw.type != SOQ_RECORD_CNAME))
+	while (count-- > 0 && take_record(&r, &raw)) {
+		if (!is_wanted(&raw, c, type))
 			continue;
 		rc = append(list, &raw, &r);
-		if (rc < 0)
+		if (rc == -ENOMEM)
 			return rc;
-		found += raw.type == type && list->count > before;
+		malformed |= rc < 0;
+		found += raw.type == type && rc == 0;
 	}
-	return found;
+	return found == 0 && (malformed || r.bad) ? -SOQ_ENAMEFAIL : found;
 }
 
 /* For how long a name's absence may be remembered: RFC 2308 section 5. */
@@ -342,7 +352,9 @@ static uint32_t least_ttl(const struct soq_records *list, uint32_t ttl_s)
 	return ttl_s;
 }
 
-/* The answer section of a message that says that all went well. */
+/* The answer section of a message that says that all went well. Further records than are taken
+ * are not looked at either: with 5,000 aliases of long names, the search for the chain's next
+ * one would hold up the worker's fibers for a tenth of a second. */
 static int parse_answers(struct soq_records *ret, uint32_t *ret_ttl_s, struct chain *c,
 	struct reader r, unsigned count, unsigned type)
 {
@@ -350,12 +362,12 @@ static int parse_answers(struct soq_records *ret, uint32_t *ret_ttl_s, struct ch
 	unsigned room = count < SOQ__RECORDS_MAX ? count : SOQ__RECORDS_MAX;
 	int found;
 
-	while (type != SOQ_RECORD_CNAME && follow(c, r, count))
+	while (type != SOQ_RECORD_CNAME && follow(c, r, room))
 		;
 	list.list = calloc(room ? room : 1, sizeof(*list.list));
 	if (!list.list)
 		return -ENOMEM;
-	found = collect(&list, c, r, count, type);
+	found = collect(&list, c, r, room, type);
 	if (found <= 0) {
 		soq_records_done(&list);
 		return found < 0 ? found : -SOQ_ENORECORD;
@@ -384,7 +396,7 @@ int soq__dns_parse(struct soq_records *ret, uint32_t *ret_ttl_s, const unsigned 
 	take16(&r);
 	skip_questions(&r, questions);
 	rc = (int)(flags & 15);
-	if (r.bad || (rc != ns_r_noerror && rc != ns_r_nxdomain) ||
+	if (r.bad || !(flags & IS_RESPONSE) || (rc != ns_r_noerror && rc != ns_r_nxdomain) ||
 		strlen(name) > SOQ__NAME_MAX)
 		return -SOQ_ENAMEFAIL;
 	if (rc == ns_r_nxdomain) {
@@ -418,7 +430,7 @@ int soq__records_copy(struct soq_records *ret, const struct soq_records *from)
 		to->text = NULL;
 		if (!to->owner ||
 			(from->list[i].text &&
-				!set_text(to, from->list[i].text, to->text_len))) {
+				set_text(to, from->list[i].text, to->text_len) < 0)) {
 			soq_records_done(&copy);
 			return -ENOMEM;
 		}

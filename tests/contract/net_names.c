@@ -78,7 +78,7 @@ CONTRACT_KERNEL(names_that_fail, KERNEL)
 		{ "tcp://empty.test:80", -SOQ_ENONAME },
 		{ "tcp://failing.test:80", -SOQ_ENAMEFAIL },
 		{ "tcp://loop.test:80", -SOQ_ENONAME },
-		{ "tcp://cut.test:80", -SOQ_ENONAME },
+		{ "tcp://cut.test:80", -SOQ_ENAMEFAIL },
 		{ "tcp://foreign.test:80", -SOQ_ENONAME },
 		{ "tcp://bank.test:80", -SOQ_ENONAME },
 		{ "tcp://x.invalid:80", -SOQ_ENONAME },
