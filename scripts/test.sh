@@ -147,6 +147,7 @@ step_tsan() {
 # Valgrind knows fewer system calls than the kernel, so it counts as an emulator. It does not know
 # that io_uring_enter waits, and lets no other thread run meanwhile.
 step_valgrind() {
+	local engine=epoll
 	have valgrind || { skip valgrind valgrind; return; }
 	build release all-tests || return
 	SOQUETE_ENGINE=epoll TEST_SLOWNESS=10 TEST_TIMEOUT_S=20 TEST_EMULATED=1 programs unit build valgrind -q --error-exitcode=99 \
