@@ -39,7 +39,7 @@ struct handshake {
 };
 
 struct soq__tls {
-	SSL *ssl;		       /* NULL: records are sealed and opened without it */
+	SSL *ssl; /* NULL: records are sealed and opened without it, or the handshake failed */
 	struct soq__tls_direct direct; /* if its record is not NULL */
 	struct soq__tls_told *told;    /* what a handshake without SSL object came to */
 	struct soq_tls *config;
@@ -66,12 +66,14 @@ SSL *soq__tls_ssl(const struct soq_stream *s)
 
 int soq_tls_info(const struct soq_stream *s, struct soq_tls_info *ret)
 {
-	if (!s->tls || s->tls->handshake)
+	const struct soq__tls *tls = s->tls;
+
+	if (!tls || tls->handshake || (!tls->told && !tls->ssl))
 		return -ENOTCONN;
-	if (s->tls->told)
-		soq__tls_told_again(s->tls->told, ret);
+	if (tls->told)
+		soq__tls_told_again(tls->told, ret);
 	else
-		soq__tls_info_of(ret, s->tls->ssl);
+		soq__tls_info_of(ret, tls->ssl);
 	return 0;
 }
 
@@ -395,10 +397,15 @@ static void leave_openssl(struct soq__tls *tls)
 	tls->ssl = NULL;
 }
 
+/* Whom we have found not to be trusted there is nothing to be told about. */
 static void handshake_over(struct soq__tls *tls)
 {
 	struct handshake *h = tls->handshake;
 
+	if (tls->error < 0) {
+		SSL_free(tls->ssl);
+		tls->ssl = NULL;
+	}
 	tls->handshake = NULL;
 	soq_event_set(h->over);
 	handshake_leave(h);

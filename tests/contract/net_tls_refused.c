@@ -1,0 +1,62 @@
+/* net_tls_refused.c - handshakes that come to nothing: what is said of them, and what is left.
+ */
+#include "contract/net.h"
+
+#define NO_PIN "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+/* Connected: a client in clear, and whom a listener with TLS has accepted. */
+struct pair {
+	struct link_tls tls;
+	struct link l;
+};
+
+static void pair_open(struct pair *p)
+{
+	struct soq_listen_options opt = { 0 };
+	struct soq_listener *listener;
+
+	if (!have_tls())
+		SKIP("this build has no TLS");
+	p->tls = link_tls_new(SOQ_TLS_ANY);
+	opt.tls = p->tls.server;
+	CHECK_OK(soq_listen(&listener, "tcp://127.0.0.1:0", &opt));
+	p->l.near = client_new(listener);
+	CHECK_OK(soq_accept(&p->l.far, listener));
+	soq_listener_close(listener);
+}
+
+static void pair_close(struct pair *p)
+{
+	link_close(&p->l);
+	link_tls_free(&p->tls);
+}
+
+static void shake(void *arg)
+{
+	soq_handshake(arg);
+}
+
+/* Its CA is trusted, and its key is none of those that are pinned: nothing is to be learnt of
+ * such a peer, least of all that it was found good. */
+CONTRACT(tls_refused_is_not_told_about)
+{
+	struct soq_scope *scope = scope_open();
+	struct soq_tls_info info;
+	struct soq_tls *pinned;
+	struct pair p;
+	char ca[256];
+
+	pair_open(&p);
+	snprintf(ca, sizeof(ca), "%s/certificate.pem", test_dir());
+	CHECK_OK(soq_tls_new(&pinned, &(struct soq_tls_options){ .ca = ca, .pins = NO_PIN }));
+	go(scope, shake, p.l.far);
+	CHECK_ERR(soq_start_tls(p.l.near, pinned, "localhost"), -SOQ_ECERTIFICATE);
+	CHECK_ERR(soq_tls_info(p.l.near, &info), -ENOTCONN);
+	CHECK_ERR(soq_handshake(p.l.near), -SOQ_ECERTIFICATE);
+	CHECK_ERR(soq_recv(p.l.near, ca, sizeof(ca)), -SOQ_ECERTIFICATE);
+	CHECK_ERR(soq_send(p.l.near, ca, sizeof(ca)), -SOQ_ECERTIFICATE);
+	scope_join(scope);
+	CHECK_OK(soq_tls_info(p.l.far, &info));
+	soq_tls_free(pinned);
+	pair_close(&p);
+}
