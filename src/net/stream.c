@@ -576,9 +576,9 @@ int soq_finish(struct soq_stream *s)
 
 	if (!s)
 		return 0;
-	/* An alert, which says why, is to arrive: end what is beneath gracefully all the same.
-	 */
-	if (s->tls && soq__tls_has_failed(s))
+	/* A handshake is not to begin now. And an alert, which says why there is none, is to
+	 * arrive: end what is beneath gracefully all the same. */
+	if (s->tls && !soq__tls_is_established(s))
 		soq__tls_free(s);
 	n = soq_shutdown(s);
 	/* A connection that has ended already, well or by a reset: receiving tells which. */

@@ -38,8 +38,8 @@ int soq__tls_wait_readable(struct soq_stream *s);
 ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len, int *ret_cut);
 /* Say that our flow is over. The socket is not shut down. */
 int soq__tls_shutdown(struct soq_stream *s);
-/* Whether an error has ended both flows. */
-bool soq__tls_has_failed(const struct soq_stream *s);
+/* Whether it has shaken hands, and no error has ended both flows since. */
+bool soq__tls_is_established(const struct soq_stream *s);
 
 /* Whether a receive would return at once, by what has come already. Does not suspend. */
 bool soq__tls_readable(struct soq_stream *s);

@@ -66,7 +66,7 @@ ssize_t soq__tls_send(struct soq_stream *s, const void *buf, size_t len, int *re
 	return refuse();
 }
 
-bool soq__tls_has_failed(const struct soq_stream *s)
+bool soq__tls_is_established(const struct soq_stream *s)
 {
 	return false;
 }

@@ -140,9 +140,9 @@ void soq__tls_free(struct soq_stream *s)
 	s->tls = NULL;
 }
 
-bool soq__tls_has_failed(const struct soq_stream *s)
+bool soq__tls_is_established(const struct soq_stream *s)
 {
-	return s->tls->error < 0;
+	return !s->tls->handshake && s->tls->error == 0;
 }
 
 /* @return 0; a negative code, with a sentence where it is not for want of memory */

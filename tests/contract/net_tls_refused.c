@@ -60,3 +60,35 @@ CONTRACT(tls_refused_is_not_told_about)
 	soq_tls_free(pinned);
 	pair_close(&p);
 }
+
+struct ending {
+	struct soq_stream *stream;
+	int result;
+};
+
+static void begin_tls(void *arg)
+{
+	struct ending *e = arg;
+	struct soq_tls *tls;
+
+	CHECK_OK(soq_tls_new(&tls, &(struct soq_tls_options){ .insecure = true }));
+	e->result = soq_start_tls(e->stream, tls, "localhost");
+	soq_finish(e->stream);
+	soq_tls_free(tls);
+}
+
+/* Who has had enough before the handshake does not begin one in order to end. */
+CONTRACT(tls_refused_by_an_end)
+{
+	struct soq_scope *scope = scope_open();
+	struct ending client;
+	struct pair p;
+
+	pair_open(&p);
+	client = (struct ending){ .stream = p.l.near };
+	go(scope, begin_tls, &client);
+	CHECK_OK(soq_finish(p.l.far));
+	scope_join(scope);
+	CHECK_ERR(client.result, -SOQ_ETLS);
+	link_tls_free(&p.tls);
+}
