@@ -18,18 +18,6 @@ static int complain(const struct tool_question *q, int rc)
 	return tool_fail_library(tool_resolve.name, q->text, rc);
 }
 
-/* Whether a name without addresses is one nevertheless: to look it up and to find nothing is
- * the same as that there is no such name. */
-static bool exists(const char *name)
-{
-	struct soq_records records;
-	int rc = soq_query(&records, name, SOQ_RECORD_A);
-
-	if (!rc)
-		soq_records_done(&records);
-	return rc == -SOQ_ENORECORD;
-}
-
 /* The library's sentence, with what was typed in the place of what was made of it. */
 static int complain_as_typed(
 	const struct tool_question *q, const char *sentence, const char *made, int rc)
@@ -45,17 +33,13 @@ static int complain_as_typed(
 	return tool_fail(NULL, "%.*s%s%s", (int)(at - sentence), sentence, q->text, rest);
 }
 
-static int complain_of_lookup(
-	const struct tool_question *q, const char *endpoint, const char *name, int rc)
+static int complain_of_lookup(const struct tool_question *q, const char *endpoint, int rc)
 {
 	char sentence[1024];
 
 	if (rc == -SOQ_ENOPORT)
 		return complain(q, rc);
 	snprintf(sentence, sizeof(sentence), "%s", soq_last_error());
-	if (rc == -SOQ_ENONAME && exists(name))
-		return tool_fail(
-			NULL, "look up %s: the name exists, and has no address", q->text);
 	return complain_as_typed(
 		q, sentence, q->kind == TOOL_ASK_NAME ? endpoint : q->text, rc);
 }
@@ -174,7 +158,7 @@ static int print_addresses(
 	int rc = soq_resolve(&addrs, endpoint), status;
 
 	if (rc)
-		return complain_of_lookup(q, endpoint, name, rc);
+		return complain_of_lookup(q, endpoint, rc);
 	if (q->verbose && *name && !tool_is_address(name))
 		ask_details(details, name);
 	status = print_found(q, &addrs, *name ? name : "localhost", details);

@@ -25,10 +25,11 @@ struct soq_stream;
  * @ret       owned by the caller, who closes it
  * @endpoint  text, see endpoint.h
  *
- * @return 0; -SOQ_EENDPOINT, -SOQ_ENONAME, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL, -SOQ_ENOPORT;
- *         -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the reason of the address that failed
- * last, and soq_last_error() names every address with its own; -ETIMEDOUT, -ECANCELED;
- *         -EPROTOTYPE for a datagram endpoint; those of soq_connect_tls() for tls://
+ * @return 0; -SOQ_EENDPOINT; -SOQ_ENONAME, -SOQ_ENORECORD, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL,
+ *         -SOQ_ENOPORT as soq_resolve(); -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH …: the
+ *         reason of the address that failed last, and soq_last_error() names every address
+ *         with its own; -ETIMEDOUT, -ECANCELED; -EPROTOTYPE for a datagram endpoint; those of
+ *         soq_connect_tls() for tls://
  *
  * Source: RFC 9293 section 3.10.1, RFC 8305 section 5, connect(2).
  */

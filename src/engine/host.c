@@ -65,9 +65,10 @@ static int from_gai(int gai)
 	case 0:
 		return 0;
 	case EAI_NONAME:
+		return -SOQ_ENONAME;
 	case EAI_NODATA:
 	case EAI_ADDRFAMILY:
-		return -SOQ_ENONAME;
+		return -SOQ_ENORECORD;
 	case EAI_AGAIN:
 		return -SOQ_ENAMEWAIT;
 	case EAI_SERVICE:

@@ -136,7 +136,8 @@ static int ask_system(struct soq__lookup *l)
 	if (rc == -ETIMEDOUT || rc == -ECANCELED || rc == -ENOMEM)
 		return rc;
 	l->by_system = true;
-	l->rc = rc;
+	if (rc != -SOQ_ENONAME) /* else the reason that was known before says more */
+		l->rc = rc;
 	if (rc < 0)
 		return 0;
 	rc = add(l, found.list, found.count);
@@ -262,11 +263,12 @@ static int take(struct soq__lookup *l, struct soq__family *f)
 	return rc;
 }
 
-/* Which of two reasons to tell: that nobody answered before that somebody failed, and either
- * before that there is nothing. */
+/* Which of two reasons to tell: that nobody answered before that somebody failed, either before
+ * that a name has no address, and this before that there is no such name. */
 static int worse(int a, int b)
 {
-	static const int reasons[] = { -ENOMEM, -ECANCELED, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL };
+	static const int reasons[] = { -ENOMEM, -ECANCELED, -SOQ_ENAMEWAIT, -SOQ_ENAMEFAIL,
+		-SOQ_ENORECORD };
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (a == reasons[i] || b == reasons[i])
@@ -274,10 +276,10 @@ static int worse(int a, int b)
 	return -SOQ_ENONAME;
 }
 
-/* Whether a further name may be asked for when this one has no address. */
-static bool may_go_on(int rc)
+/* Whether the DNS has answered that there is nothing. */
+static bool is_nothing(int rc)
 {
-	return rc == -SOQ_ENONAME || rc == -SOQ_ENAMEFAIL;
+	return rc == -SOQ_ENONAME || rc == -SOQ_ENORECORD;
 }
 
 /* IPv6 is worth a short wait when IPv4 is there first: RFC 8305 section 3. */
@@ -296,7 +298,7 @@ static int finish(struct soq__lookup *l)
 
 	if (!l->names->policy.files_first)
 		rc = add_from_hosts(l);
-	if (rc == 0 && l->found.count == 0 && l->rc == -SOQ_ENONAME &&
+	if (rc == 0 && l->found.count == 0 && is_nothing(l->rc) &&
 		l->names->policy.hosts == SOQ__NSS_THEN_SYSTEM)
 		rc = ask_system(l);
 	return rc;
@@ -308,7 +310,7 @@ static int go_on(struct soq__lookup *l)
 	int rc;
 
 	l->rc = worse(worse(l->families[0].rc, l->families[1].rc), l->rc);
-	rc = may_go_on(l->rc) ? ask_next(l) : 0;
+	rc = is_nothing(l->rc) || l->rc == -SOQ_ENAMEFAIL ? ask_next(l) : 0;
 	return rc == 0 ? finish(l) : rc;
 }
 
@@ -417,6 +419,8 @@ int soq__lookup_fail(const struct soq__lookup *l, int rc)
 	if (rc == -SOQ_ENOPORT)
 		return soq__fail(rc, "look up %s: there is no service called '%s'", text,
 			l->endpoint.service);
+	if (rc == -SOQ_ENORECORD)
+		return soq__fail(rc, "look up %s: the name exists, and has no address", text);
 	if (l->why && (rc == -SOQ_EENDPOINT || rc == -SOQ_ENONAME))
 		return soq__fail(rc, "look up %s: %s", text, l->why);
 	return soq__fail(rc, "look up %s: %s", text, soq_strerror(rc));

@@ -75,11 +75,11 @@ CONTRACT_KERNEL(names_that_fail, KERNEL)
 		int rc;
 	} rows[] = {
 		{ "tcp://nobody.test:80", -SOQ_ENONAME },
-		{ "tcp://empty.test:80", -SOQ_ENONAME },
+		{ "tcp://empty.test:80", -SOQ_ENORECORD },
 		{ "tcp://failing.test:80", -SOQ_ENAMEFAIL },
-		{ "tcp://loop.test:80", -SOQ_ENONAME },
+		{ "tcp://loop.test:80", -SOQ_ENORECORD },
 		{ "tcp://cut.test:80", -SOQ_ENAMEFAIL },
-		{ "tcp://foreign.test:80", -SOQ_ENONAME },
+		{ "tcp://foreign.test:80", -SOQ_ENORECORD },
 		{ "tcp://bank.test:80", -SOQ_ENONAME },
 		{ "tcp://x.invalid:80", -SOQ_ENONAME },
 		{ "tcp://x.onion:80", -SOQ_ENONAME },
@@ -173,7 +173,9 @@ CONTRACT_KERNEL(names_kept, KERNEL)
 		CHECK_EQ(d.questions, 2);
 	}
 	for (int i = 0; i < 3; i++) {
-		CHECK_ERR(soq_resolve(&list, "tcp://none.test:80"), -SOQ_ENONAME);
+		CHECK_ERR(soq_resolve(&list, "tcp://none.test:80"), -SOQ_ENORECORD);
+		CHECK_STR(soq_last_error(),
+			"look up tcp://none.test:80: the name exists, and has no address");
 		CHECK_EQ(d.questions, i ? 6 : 4);
 		CHECK_ERR(soq_resolve(&list, "tcp://nobody.test:80"), -SOQ_ENONAME);
 		CHECK_EQ(d.questions, 6);
