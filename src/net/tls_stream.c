@@ -26,6 +26,7 @@
 /* What a handshake's functions and those of the certificates' checks need, generously. */
 #define STACK_LEAST ((size_t)128 * 1024)
 #define REASON_MAX  1024
+#define WHOM_MAX    (SOQ_ENDPOINT_TEXT_MAX + SOQ_ADDR_TEXT_MAX)
 
 /* What only a handshake needs. Freed by the last of those who wait for its end. */
 struct handshake {
@@ -215,7 +216,7 @@ static void describe(char *buf, size_t len, const struct soq_stream *s)
 
 static int fail(struct soq_stream *s, int code, const char *reason)
 {
-	char whom[SOQ_ENDPOINT_TEXT_MAX + SOQ_ADDR_TEXT_MAX];
+	char whom[WHOM_MAX];
 
 	describe(whom, sizeof(whom), s);
 	s->tls->error = code;
@@ -291,8 +292,10 @@ static void step_run(void *arg)
 	step->rc = rc == 1 ? 0 : outcome(step->tls, rc, step->reason);
 	if (rc == 1 || (step->rc < 0 && step->rc != -SOQ_ETRUNCATED))
 		return;
-	step->rc = -SOQ_ETLS;
-	snprintf(step->reason, REASON_MAX, "the peer ended the connection in the handshake");
+	step->rc = step->tls->wire.out_error < 0 ? step->tls->wire.out_error : -SOQ_ETLS;
+	snprintf(step->reason, REASON_MAX, "%s",
+		step->rc == -SOQ_ETLS ? "the peer ended the connection in the handshake"
+				      : soq_strerror(step->rc));
 }
 
 static bool is_small_stack(const struct soq__fiber *f)
@@ -334,7 +337,8 @@ static int handshake_steps(struct soq_stream *s)
 
 	while ((rc = handshake_step(s)) == -EAGAIN) {
 		rc = soq__tls_wire_flush(&tls->wire, s->send_timeout_ns);
-		if (rc == 0)
+		/* A peer that takes no more may have said why, in an alert. */
+		if (rc == 0 || tls->wire.out_error < 0)
 			rc = soq__tls_wire_fill(&tls->wire, 0, s->recv_timeout_ns);
 		if (rc < 0)
 			return rc;
@@ -411,6 +415,20 @@ static void handshake_over(struct soq__tls *tls)
 	handshake_leave(h);
 }
 
+/* The handshake did not come to its end: for good, or for now.
+ * @code  what kept the fiber from waiting, or the socket from taking what was to be sent */
+static int interrupted(struct soq_stream *s, int code)
+{
+	char whom[WHOM_MAX];
+
+	if (code == -ETIMEDOUT && soq_now() >= s->tls->handshake->deadline_ns)
+		return fail(s, code, "the peer did not finish the TLS handshake in time");
+	if (s->tls->wire.out_error == code)
+		return fail(s, code, soq_strerror(code));
+	describe(whom, sizeof(whom), s);
+	return soq__fail(code, "%s: TLS handshake: %s", whom, soq_strerror(code));
+}
+
 /* Some steps by this fiber. After a time-out or a cancellation another call may go on, until
  * the handshake's own time is over. */
 static int shake(struct soq_stream *s)
@@ -429,8 +447,8 @@ static int shake(struct soq_stream *s)
 		rc = check_peer(s);
 	if (rc == 0)
 		leave_openssl(tls);
-	if (rc == -ETIMEDOUT && soq_now() >= h->deadline_ns)
-		rc = fail(s, -ETIMEDOUT, "the peer did not finish the TLS handshake in time");
+	if (rc < 0 && tls->error == 0)
+		rc = interrupted(s, rc);
 	if (rc == 0 || tls->error < 0)
 		handshake_over(tls);
 	return rc;

@@ -92,3 +92,72 @@ CONTRACT(tls_refused_by_an_end)
 	CHECK_ERR(client.result, -SOQ_ETLS);
 	link_tls_free(&p.tls);
 }
+
+/* Something else has gone wrong before. */
+static void forget_last_error(void)
+{
+	struct soq_endpoint e;
+
+	CHECK(soq_endpoint_parse(&e, "nonsense://") < 0);
+	CHECK(strstr(soq_last_error(), "nonsense"));
+}
+
+static void check_sentence(const char *part)
+{
+	ROW("'%s' in: %s", part, soq_last_error());
+	CHECK(strstr(soq_last_error(), "127.0.0.1"));
+	CHECK(strstr(soq_last_error(), part));
+}
+
+/* Whatever keeps a handshake from its end is told in a sentence. */
+CONTRACT(tls_refused_in_a_sentence)
+{
+	struct pair p;
+
+	pair_open(&p);
+	soq_set_recv_timeout(p.l.far, SOQ_MS);
+	forget_last_error();
+	CHECK_ERR(soq_handshake(p.l.far), -ETIMEDOUT);
+	check_sentence(soq_strerror(-ETIMEDOUT));
+	stream_reset(p.l.near);
+	soq_set_recv_timeout(p.l.far, SOQ_NEVER);
+	forget_last_error();
+	CHECK_ERR(soq_handshake(p.l.far), -ECONNRESET);
+	check_sentence(soq_strerror(-ECONNRESET));
+	CHECK_ERR(soq_handshake(p.l.far), -ECONNRESET);
+	p.l.near = NULL;
+	pair_close(&p);
+}
+
+/* The peer has said why, and is gone: what is to be sent finds no taker. */
+CONTRACT_KERNEL(
+	tls_refused_by_an_alert_before_a_reset, "in the model a reset takes all with it")
+{
+	static const unsigned char alert[] = { 21, 3, 3, 0, 2, 2, 40 };
+	struct soq_listener *listener;
+	struct link_tls t;
+	struct link l;
+
+	if (!have_tls())
+		SKIP("this build has no TLS");
+	t = link_tls_new(SOQ_TLS_ANY);
+	CHECK_OK(soq_listen(&listener, "tcp://127.0.0.1:0", NULL));
+	l.near = client_new(listener);
+	CHECK_OK(soq_accept(&l.far, listener));
+	CHECK_EQ(soq_send(l.far, alert, sizeof(alert)), sizeof(alert));
+	CHECK_OK(soq_wait_readable(l.near));
+	stream_reset(l.far);
+	CHECK_ERR(soq_start_tls(l.near, t.client, "localhost"), -SOQ_ETLS);
+	check_sentence("handshake_failure");
+	soq_close(l.near);
+
+	l.near = client_new(listener);
+	CHECK_OK(soq_accept(&l.far, listener));
+	stream_reset(l.far);
+	forget_last_error();
+	CHECK_ERR(soq_start_tls(l.near, t.client, "localhost"), -ECONNRESET);
+	check_sentence(soq_strerror(-ECONNRESET));
+	soq_close(l.near);
+	soq_listener_close(listener);
+	link_tls_free(&t);
+}
