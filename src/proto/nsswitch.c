@@ -219,7 +219,7 @@ void soq__nsswitch_parse(struct soq__nsswitch *ret, const char *text, size_t len
 {
 	struct soq__text rest = { text, len };
 
-	parse_services(ret, SOQ__TEXT("dns [!UNAVAIL=return] files"));
+	parse_services(ret, SOQ__TEXT("files dns"));
 	while (rest.len > 0) {
 		struct soq__text line = rest;
 

@@ -28,8 +28,9 @@ struct soq__nsswitch {
 };
 
 /**
- * Read the file's text. Of several lines "hosts:" the last counts, as in glibc; without any it
- * is glibc's "dns [!UNAVAIL=return] files". Criteria are followed as far as they can lead
+ * Read the file's text. Of several lines "hosts:" the last counts, as in glibc; without any, as
+ * in a container that has no such file, it is "files dns": what musl and Go do, and glibc since
+ * 2.35 (before, "dns [!UNAVAIL=return] files"). Criteria are followed as far as they can lead
  * elsewhere: a service that is never come to is not there. It makes no difference whether a
  * file is asked when the DNS knows no such name, or only when it cannot be asked at all.
  */

@@ -111,9 +111,9 @@ TEST(proto_nsswitch_lines)
 		enum soq__nss_hosts hosts;
 		bool files_first;
 	} rows[] = {
-		{ "nothing", BYTES(""), OURS, false },
-		{ "no line for hosts", BYTES("passwd: files\nnetworks: nis\n"), OURS, false },
-		{ "commented out", BYTES("#hosts: files nis dns\n"), OURS, false },
+		{ "nothing", BYTES(""), OURS, true },
+		{ "no line for hosts", BYTES("passwd: files\nnetworks: nis\n"), OURS, true },
+		{ "commented out", BYTES("#hosts: files nis dns\n"), OURS, true },
 		{ "a comment behind", BYTES("hosts: files dns # nis\n"), OURS, true },
 		{ "between others",
 			BYTES("passwd: sss\nhosts: files dns\nnetworks: files nis dns\n"), OURS,
@@ -123,11 +123,11 @@ TEST(proto_nsswitch_lines)
 		{ "blanks", BYTES("  hosts\t:\tfiles nis dns"), SYSTEM, true },
 		{ "the last counts", BYTES("hosts: files nis dns\nhosts: files dns\n"), OURS,
 			true },
-		{ "a longer word", BYTES("hostsx: files nis dns\n"), OURS, false },
-		{ "a shorter word", BYTES("host: files nis dns\n"), OURS, false },
-		{ "other letters", BYTES("HOSTS: files nis dns\n"), OURS, false },
-		{ "no colon", BYTES("hosts files nis dns\n"), OURS, false },
-		{ "a colon alone", BYTES(":\n: files nis dns\n"), OURS, false },
+		{ "a longer word", BYTES("hostsx: files nis dns\n"), OURS, true },
+		{ "a shorter word", BYTES("host: files nis dns\n"), OURS, true },
+		{ "other letters", BYTES("HOSTS: files nis dns\n"), OURS, true },
+		{ "no colon", BYTES("hosts files nis dns\n"), OURS, true },
+		{ "a colon alone", BYTES(":\n: files nis dns\n"), OURS, true },
 		{ "NUL", BYTES("hosts: files dns\0 nis\n"), OURS, true },
 		{ "NUL in another line", BYTES("\0\nhosts: files nis dns"), SYSTEM, true },
 	};
