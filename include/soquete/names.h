@@ -81,7 +81,7 @@ struct soq_records {
  * not tried. Aliases (CNAME) on the way are in the answer too, in the DNS's order.
  *
  * @ret   the caller's, who gives it to soq_records_done()
- * @name  a name without port; for SOQ_RECORD_PTR an IP literal will do as well
+ * @name  a name without port, or "." for the root; for SOQ_RECORD_PTR an IP literal will do too
  *
  * @return 0 with at least one record; -SOQ_ENONAME when there is no such name, -SOQ_ENORECORD
  *         when it has none of this type; -EINVAL for a type not listed above; -ENOSYS in a

@@ -163,6 +163,10 @@ static int name_to_ask(struct soq__name *ret, const char *text, enum soq_record_
 		soq__reverse_name(ret->text, &addr);
 		return 0;
 	}
+	if (strcmp(text, ".") == 0) { /* the root, which is a name of no label */
+		*ret = (struct soq__name){ .whole = true };
+		return 0;
+	}
 	rc = soq__name_parse(ret, text, ret_why);
 	if (rc == 0 && (ret->kind == SOQ__NAME_NEVER || ret->kind == SOQ__NAME_MULTICAST)) {
 		*ret_why = "the DNS has no such names (RFC 6761, RFC 6762, RFC 7686)";

@@ -26,6 +26,7 @@ static const struct said zone[] = {
 	{ .name = "xn--mnchen-3ya.test", .records = "A 60 10.0.0.10" },
 	{ .name = "half.test", .records = "A 60 10.0.0.7", .manner = SILENT, .manner_of = 28 },
 	{ .name = "www.inner.test", .records = "A 60 10.0.1.1" },
+	{ .name = "", .records = "NS 60 a.root-servers.test" },
 	{ .name = "7.0.0.10.in-addr.arpa", .records = "PTR 60 one.test" },
 	{ .name = "many.test",
 		.records = "MX 60 10 mx.test;TXT 60 v=spf1 -all;SRV 60 1 2 443 srv.test;"
@@ -482,6 +483,27 @@ CONTRACT_KERNEL(names_records, KERNEL)
 	CHECK_ERR(soq_query(&list, "nobody.test", SOQ_RECORD_MX), -SOQ_ENONAME);
 	CHECK_ERR(soq_query(&list, "filed", SOQ_RECORD_A), -SOQ_ENONAME); /* no file is read */
 	CHECK_ERR(soq_query(&list, "many.test", (enum soq_record_type)99), -EINVAL);
+	dns_close(&d);
+}
+
+/* The root has no label, and records like any other name. */
+CONTRACT_KERNEL(names_records_of_the_root, KERNEL)
+{
+	struct soq_records list;
+	struct dns d;
+
+	names_open(&d, zone);
+	for (int i = 0; i < 2; i++) {
+		CHECK_OK(soq_query(&list, ".", SOQ_RECORD_NS));
+		CHECK_EQ(list.count, 1);
+		CHECK_STR(list.list[0].owner, "");
+		CHECK_STR(list.list[0].text, "a.root-servers.test");
+		soq_records_done(&list);
+	}
+	CHECK_EQ(d.questions, 1); /* kept, too */
+	CHECK_ERR(soq_query(&list, ".", SOQ_RECORD_A), -SOQ_ENORECORD);
+	CHECK_ERR(soq_query(&list, "..", SOQ_RECORD_NS), -SOQ_EENDPOINT);
+	CHECK_ERR(soq_query(&list, "", SOQ_RECORD_NS), -SOQ_EENDPOINT);
 	dns_close(&d);
 }
 
