@@ -5,10 +5,10 @@
  * resolv.conf(5), and nsswitch.conf(5), whose other services are asked on a thread of the pool.
  * Answers are kept for as long as their records allow, a day at most. "localhost" and what ends
  * in it is this machine (RFC 6761), and is never asked for; ".invalid" and ".onion" do not
- * exist (RFC 6761, RFC 7686); nor does what ends in ".local" (RFC 6762), unless hosts(5) has it
- * or nsswitch.conf(5) a service for it. A name with few dots is tried in the search domains of
- * resolv.conf(5); a dot at its end says that it is whole. A name that is not ASCII is asked for
- * as IDNA 2008 says (RFC 5891).
+ * exist (RFC 6761, RFC 7686); nor does a name of one part in ".local" ("printer.local", RFC
+ * 6762), unless hosts(5) has it or nsswitch.conf(5) a service for it. A name with few dots is
+ * tried in the search domains of resolv.conf(5); a dot at its end says that it is whole. A name
+ * that is not ASCII is asked for as IDNA 2008 says (RFC 5891).
  */
 #ifndef SOQUETE_NAMES_H
 #define SOQUETE_NAMES_H
@@ -34,7 +34,7 @@ struct soq_addrs {
  *         -SOQ_ENORECORD when it exists, and has no address; -SOQ_ENAMEWAIT when nobody
  *         answered; -SOQ_ENAMEFAIL when whoever answered could not, or would not, or made no
  *         sense; -SOQ_ENOPORT; -EPROTOTYPE for an endpoint that is no host's; -ETIMEDOUT,
- * -ECANCELED, -ENOMEM; soq_last_error() has the sentence
+ *         -ECANCELED, -ENOMEM; soq_last_error() has the sentence
  *
  * Source: RFC 1034, RFC 6724, getaddrinfo(3).
  */
@@ -85,8 +85,8 @@ struct soq_records {
  *
  * @return 0 with at least one record; -SOQ_ENONAME when there is no such name, -SOQ_ENORECORD
  *         when it has none of this type; -EINVAL for a type not listed above; -ENOSYS in a
- * build without c-ares; others as soq_resolve(); -SOQ_ESIMULATED for what a simulated name
- *         service does not know
+ *         build without c-ares; others as soq_resolve(); -SOQ_ESIMULATED for what a simulated
+ *         name service does not know
  *
  * Source: RFC 1035, RFC 2782 (SRV), RFC 3596 (AAAA), RFC 8659 (CAA).
  */

@@ -45,7 +45,7 @@ int soq__names_get(struct soq__names **ret);
 enum soq__name_kind {
 	SOQ__NAME_ORDINARY,
 	SOQ__NAME_LOCALHOST, /* this machine, whatever a file or a server says: RFC 6761 */
-	SOQ__NAME_MULTICAST, /* in ".local": RFC 6762 */
+	SOQ__NAME_MULTICAST, /* "printer.local": RFC 6762 */
 	SOQ__NAME_NEVER,     /* in ".invalid" or ".onion": RFC 6761, RFC 7686 */
 };
 

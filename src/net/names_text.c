@@ -28,11 +28,21 @@ static bool is_in(const char *name, const char *domain)
 	return len == domain_len || name[len - domain_len - 1] == '.';
 }
 
+/* Whether a name is multicast's: of those in ".local" only one of two labels, as nss-mdns has
+ * it. Longer ones are asked of the DNS, though RFC 6762 section 22.1 advises against it: the
+ * names of Kubernetes (my.default.svc.cluster.local) and of many a company are there. */
+static bool is_multicast(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return is_in(name, "local") && (!dot || !strchr(dot + 1, '.'));
+}
+
 static enum soq__name_kind kind_of(const char *name)
 {
 	if (is_in(name, "localhost"))
 		return SOQ__NAME_LOCALHOST;
-	if (is_in(name, "local"))
+	if (is_multicast(name))
 		return SOQ__NAME_MULTICAST;
 	if (is_in(name, "invalid") || is_in(name, "onion"))
 		return SOQ__NAME_NEVER;

@@ -26,6 +26,7 @@ static const struct said zone[] = {
 	{ .name = "xn--mnchen-3ya.test", .records = "A 60 10.0.0.10" },
 	{ .name = "half.test", .records = "A 60 10.0.0.7", .manner = SILENT, .manner_of = 28 },
 	{ .name = "www.inner.test", .records = "A 60 10.0.1.1" },
+	{ .name = "my.default.svc.cluster.local", .records = "A 60 10.0.0.12" },
 	{ .name = "", .records = "NS 60 a.root-servers.test" },
 	{ .name = "7.0.0.10.in-addr.arpa", .records = "PTR 60 one.test" },
 	{ .name = "many.test",
@@ -47,6 +48,7 @@ CONTRACT_KERNEL(names_resolved, KERNEL)
 		{ "tcp://long.test:80", "10.0.0.7" },
 		{ "tcp://forged.test:80", "10.0.0.7" },
 		{ "tcp://münchen.test:80", "10.0.0.10" },
+		{ "tcp://my.default.svc.cluster.local:80", "10.0.0.12" },
 		{ "tcp://filed.test:80", "10.9.9.9" },
 		{ "tcp://FILED:80", "10.9.9.9" },
 		{ "tcp://localhost:80", "[::1] 127.0.0.1" },
@@ -107,7 +109,7 @@ CONTRACT_KERNEL(names_that_fail, KERNEL)
 	dns_close(&d);
 }
 
-/* "localhost", ".invalid", ".onion" and ".local" are nobody's business. */
+/* "localhost", ".invalid", ".onion" and "x.local" are nobody's business. */
 CONTRACT_KERNEL(names_never_asked_for, KERNEL)
 {
 	static const char *const names[] = { "tcp://localhost:80", "tcp://x.localhost:80",
