@@ -127,10 +127,10 @@ struct soq__engine_type {
 	 * @return the message's bytes, or a negative code, which takes as long */
 	int (*answer)(struct soq__engine *e, const char *name, unsigned type, void *buf,
 		size_t len, int64_t *ret_delay_ns);
-	/* From which of our addresses packets to another would come, by the routes there are.
-	 * @return 0; -ENETUNREACH … */
-	int (*source_addr)(
-		struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret);
+	/* From which of our addresses packets to each of @to would come, by the routes there
+	 * are; len 0 where there is none, or @to is of no Internet family. */
+	void (*source_addrs)(struct soq__engine *e, const struct soq_addr *to,
+		struct soq_addr *ret, size_t count);
 	/* The index of an interface called so, or 0. */
 	unsigned (*interface_index)(const struct soq__engine *e, const char *name);
 
@@ -207,8 +207,8 @@ int64_t soq__host_wall_clock(struct soq__engine *e);
 int soq__host_random(struct soq__engine *e, void *buf, size_t len);
 int soq__host_resolve(
 	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret);
-int soq__host_source_addr(
-	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret);
+void soq__host_source_addrs(struct soq__engine *e, const struct soq_addr *to,
+	struct soq_addr *ret, size_t count);
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name);
 int soq__host_wake_open(struct soq__engine *e, void (*heard)(void *arg), void *arg);
 void soq__host_wake(struct soq__engine *e);
@@ -240,7 +240,7 @@ int soq__host_send_many(struct soq__socket *s, struct mmsghdr *msgs, unsigned co
 /* Every host engine's table has these in common. */
 #define SOQ__HOST_FUNCTIONS                                                                   \
 	.now = soq__host_now, .wall_clock = soq__host_wall_clock, .random = soq__host_random, \
-	.resolve = soq__host_resolve, .source_addr = soq__host_source_addr,                   \
+	.resolve = soq__host_resolve, .source_addrs = soq__host_source_addrs,                 \
 	.interface_index = soq__host_interface_index, .wake_open = soq__host_wake_open,       \
 	.wake = soq__host_wake, .open_latch = soq__host_open_latch,                           \
 	.set_latch = soq__host_set_latch, .close_latch = soq__host_close_fd,                  \

@@ -124,22 +124,43 @@ int soq__host_resolve(
 	return rc;
 }
 
-/* Connecting a datagram socket sends nothing, and fixes its own address. */
-int soq__host_source_addr(
-	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret)
+/* Connecting a datagram socket sends nothing, and fixes its own address, until it is connected
+ * to no family: connect(2). */
+static int source_addr(int fd, const struct soq_addr *to, struct soq_addr *ret)
 {
-	struct soq__socket s = { .fd = socket(to->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) };
-	int rc = 0;
+	static const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	struct soq__socket s = { .fd = fd };
+	int rc;
+
+	if (fd < 0 || connect(fd, &to->sa, to->len) < 0)
+		return -EAFNOSUPPORT;
+	rc = soq__host_local_addr(&s, ret);
+	connect(fd, &nobody, sizeof(nobody));
+	return rc;
+}
+
+void soq__host_source_addrs(struct soq__engine *e, const struct soq_addr *to,
+	struct soq_addr *ret, size_t count)
+{
+	static const int families[2] = { AF_INET, AF_INET6 };
 
 	(void)e;
-	if (s.fd < 0)
-		return -errno;
-	if (connect(s.fd, &to->sa, to->len) < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = soq__host_local_addr(&s, ret);
-	close(s.fd);
-	return rc;
+	for (size_t i = 0; i < count; i++)
+		ret[i].len = 0;
+	for (int f = 0; f < 2; f++) {
+		int fd = -1;
+
+		for (size_t i = 0; i < count; i++) {
+			if (to[i].sa.sa_family != families[f])
+				continue;
+			if (fd < 0)
+				fd = socket(families[f], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+			if (source_addr(fd, &to[i], &ret[i]) < 0)
+				ret[i].len = 0;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
 }
 
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name)

@@ -20,10 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So many sources are asked for: each costs a socket for a moment. Further addresses are taken
- * to have the source that their family's first has. */
-#define ASKED_MAX 64
-
 #define PREFIX_BITS_MAX 64
 
 /* Section 3.1: the values of RFC 4291 section 2.7. */
@@ -153,33 +149,14 @@ void soq__addr_order_by(struct soq_addr *list, const struct soq_addr *sources, s
 	free(ranked);
 }
 
-/* Where packets would come from; len 0 when there is no route. */
-static struct soq_addr ask(const struct soq_addr *addr)
-{
-	struct soq__worker *w = soq__worker();
-	struct soq_addr source = { 0 };
-	struct in6_addr unused;
-
-	if (!as_ipv6(&unused, addr) || soq__type(w)->source_addr(w->engine, addr, &source) < 0)
-		source.len = 0;
-	return source;
-}
-
 void soq__addr_order(struct soq_addr *list, size_t count)
 {
-	struct soq_addr *sources = count > 1 ? malloc(count * sizeof(*sources)) : NULL;
-	const struct soq_addr *first[2] = { NULL, NULL }; /* of IPv4, of IPv6 */
+	struct soq_addr *sources = count > 1 ? calloc(count, sizeof(*sources)) : NULL;
+	struct soq__worker *w = soq__worker();
 
 	if (!sources)
 		return;
-	for (size_t i = 0; i < count; i++) {
-		bool is_ipv6 = list[i].sa.sa_family == AF_INET6;
-		bool is_asked = i < ASKED_MAX || !first[is_ipv6];
-
-		sources[i] = is_asked ? ask(&list[i]) : *first[is_ipv6];
-		if (!first[is_ipv6])
-			first[is_ipv6] = &sources[i];
-	}
+	soq__type(w)->source_addrs(w->engine, list, sources, count);
 	soq__addr_order_by(list, sources, count);
 	free(sources);
 }

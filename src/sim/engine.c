@@ -344,17 +344,21 @@ static int resolve(
 	return 0;
 }
 
-static int source_addr(
-	struct soq__engine *base, const struct soq_addr *to, struct soq_addr *ret)
+static void source_addrs(struct soq__engine *base, const struct soq_addr *to,
+	struct soq_addr *ret, size_t count)
 {
-	struct soq__sim_addr there, here;
+	for (size_t i = 0; i < count; i++) {
+		struct soq__sim_addr there, here;
 
-	soq__sim_addr_from(&there, to);
-	if (!soq__sim_source_for(soq__sim_engine_of(base)->host, &there, &here))
-		return -ENETUNREACH;
-	here.port = 0;
-	soq__sim_addr_to(ret, &here, to->sa.sa_family);
-	return 0;
+		ret[i].len = 0;
+		if (to[i].len == 0)
+			continue;
+		soq__sim_addr_from(&there, &to[i]);
+		if (!soq__sim_source_for(soq__sim_engine_of(base)->host, &there, &here))
+			continue;
+		here.port = 0;
+		soq__sim_addr_to(&ret[i], &here, to[i].sa.sa_family);
+	}
 }
 
 static unsigned interface_index(const struct soq__engine *e, const char *name)
@@ -628,7 +632,7 @@ const struct soq__engine_type soq__engine_sim = {
 	.offload_delay = offload_delay,
 	.resolve = resolve,
 	.answer = soq__sim_answer,
-	.source_addr = source_addr,
+	.source_addrs = source_addrs,
 	.interface_index = interface_index,
 	.wake_open = wake_open,
 	.wake = wake,

@@ -249,6 +249,32 @@ CONTRACT_KERNEL(names_long_hosts_file, KERNEL)
 	dns_close(&d);
 }
 
+/* Each address has a source of its own, whatever those before it had. */
+CONTRACT_KERNEL(names_sources_of_addresses, "a simulated host has one address")
+{
+	static const char *const texts[] = { "127.0.0.1", PRIVATE_ADDRESS, "192.0.2.1",
+		"127.0.0.1", PRIVATE_ADDRESS };
+	enum { COUNT = sizeof(texts) / sizeof(texts[0]) };
+	struct soq_addr to[COUNT + 1] = { 0 }, sources[COUNT + 1];
+	struct soq__engine *e;
+
+	private_net_enter();
+	for (size_t i = 0; i < COUNT; i++) {
+		to[i].len = sizeof(to[i].in);
+		to[i].in.sin_family = AF_INET;
+		CHECK_EQ(inet_pton(AF_INET, texts[i], &to[i].in.sin_addr), 1);
+	}
+	e = soq__worker()->engine;
+	e->type->source_addrs(e, to, sources, COUNT + 1);
+	for (size_t i = 0; i < COUNT; i++) {
+		ROW("%s", texts[i]);
+		CHECK_EQ(sources[i].len > 0, i != 2); /* no route leads there */
+		if (i != 2)
+			CHECK_EQ(sources[i].in.sin_addr.s_addr, to[i].in.sin_addr.s_addr);
+	}
+	CHECK_EQ(sources[COUNT].len, 0);
+}
+
 /* ---- servers ---- */
 
 /* Servers in turn, over TCP, over IPv6: as the options say. */

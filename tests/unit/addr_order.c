@@ -216,7 +216,7 @@ TEST(addr_order_is_an_order)
 	}
 }
 
-/* The machine's own addresses, with the engine asked; more of them than it is asked about. */
+/* The machine's own addresses, with the engine asked, and some that are none. */
 TEST(addr_order_asks_the_engine)
 {
 	enum { COUNT = 300 };
