@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin:/sbin # where Debian has rdate, and a user does not look
 
 # "package" is there when dpkg says so; "package:command" when the command is there.
 must="gcc:cc libc6-dev meson:meson ninja-build:ninja pkg-config:pkg-config
-	libc-ares-dev libidn2-dev libssl-dev"
+	libc-ares-dev libidn2-dev libunistring-dev libssl-dev"
 may="liburing-dev" # without it, the library has epoll only
 case ${1:-} in
 build | run) ;;
