@@ -57,11 +57,12 @@ enum soq_record_type {
 	SOQ_RECORD_CAA = 257,
 };
 
-/* A record of the DNS. */
+/* A record of the DNS. Names are as a zone's file has them (RFC 1035 section 5.1), without the
+ * final dot: what is not printable within a label is \DDD, and a dot or a quote \. or \". */
 struct soq_record {
 	enum soq_record_type type;
 	uint32_t ttl_s;	      /* how long it may be kept */
-	char *owner;	      /* whose record it is */
+	char *owner;	      /* whose record it is, "" for the root's */
 	struct soq_addr addr; /* A, AAAA; else len 0 */
 	char *text;	      /* a name: NS, CNAME, PTR, MX, SRV, SOA (the primary server);
 				 what it says: TXT, CAA. May be malformed UTF-8 */
@@ -102,7 +103,10 @@ SOQ_API const char *soq_record_type_name(enum soq_record_type type);
 SOQ_API int soq_record_type_parse(enum soq_record_type *ret, const char *word);
 
 /**
- * Suspends until the name of an address is known: the hosts file's, or the DNS's.
+ * Suspends until the name of an address is known: the hosts file's, or the DNS's. The latter is
+ * what the address's owner says, and no proof of who he is; but of letters, digits, "-", "_" and
+ * dots alone.
+ *
  * @buf  @len bytes, 256 are always enough
  * @return 0; -SOQ_ENONAME, -ENOBUFS when it does not fit; others as soq_resolve()
  */

@@ -59,6 +59,9 @@ struct soq__name {
  * @return 0, and *ret_why is NULL; -SOQ_EENDPOINT with the reason in *ret_why */
 int soq__name_parse(struct soq__name *ret, const char *text, const char **ret_why);
 
+/* Whether a name is what a host can be called: letters, digits, "-", "_" and dots. */
+bool soq__name_is_host(const char *name);
+
 /* Where an address's name is: "7.2.0.192.in-addr.arpa". RFC 1035 section 3.5, RFC 3596.
  * @return false when it is none of the Internet's */
 bool soq__reverse_name(char ret[SOQ__NAME_MAX + 1], const struct soq_addr *addr);

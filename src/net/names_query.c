@@ -198,6 +198,8 @@ int soq_query(struct soq_records *ret, const char *name, enum soq_record_type ty
 
 /* ---- names of addresses ---- */
 
+/* Whoever has an address says what its name is, and it goes to logs, pages and shells: only
+ * what a host can be called is taken (CVE-2021-3672). */
 static int reverse_by_dns(char name[SOQ__NAME_MAX + 1], const struct soq_addr *addr)
 {
 	char question[SOQ__NAME_MAX + 1];
@@ -212,7 +214,8 @@ static int reverse_by_dns(char name[SOQ__NAME_MAX + 1], const struct soq_addr *a
 	for (size_t i = 0; i < records.count; i++) {
 		const struct soq_record *r = &records.list[i];
 
-		if (rc == 0 || r->type != SOQ_RECORD_PTR || r->text_len > SOQ__NAME_MAX)
+		if (rc == 0 || r->type != SOQ_RECORD_PTR || r->text_len > SOQ__NAME_MAX ||
+			!soq__name_is_host(r->text))
 			continue;
 		strcpy(name, r->text);
 		rc = 0;

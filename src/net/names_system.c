@@ -104,7 +104,7 @@ int soq__system_reverse(char ret[SOQ__NAME_MAX + 1], const struct soq_addr *addr
 		rc = -SOQ_ENAMEWAIT;
 	else if (r->gai == EAI_MEMORY)
 		rc = -ENOMEM;
-	else if (r->gai != 0 || strlen(r->name) > SOQ__NAME_MAX)
+	else if (r->gai != 0 || strlen(r->name) > SOQ__NAME_MAX || !soq__name_is_host(r->name))
 		rc = -SOQ_ENONAME;
 	else
 		strcpy(ret, r->name);

@@ -69,6 +69,14 @@ static const char *check_labels(const char *name)
 	}
 }
 
+bool soq__name_is_host(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_.";
+
+	return *name && name[strspn(name, allowed)] == '\0';
+}
+
 int soq__name_parse(struct soq__name *ret, const char *text, const char **ret_why)
 {
 	char ascii[SOQ__NAME_MAX + 2];
@@ -83,6 +91,10 @@ int soq__name_parse(struct soq__name *ret, const char *text, const char **ret_wh
 	if (rc < 0)
 		return -SOQ_EENDPOINT;
 	len = strlen(ascii);
+	*ret_why = "a backslash at the end of a name has nothing to escape";
+	if (len > 0 && ascii[len - 1] == '\\')
+		return -SOQ_EENDPOINT;
+	*ret_why = "a name has at most 253 characters";
 	ret->whole = len > 0 && ascii[len - 1] == '.';
 	len -= ret->whole;
 	if (len > SOQ__NAME_MAX)

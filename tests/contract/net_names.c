@@ -29,6 +29,9 @@ static const struct said zone[] = {
 	{ .name = "my.default.svc.cluster.local", .records = "A 60 10.0.0.12" },
 	{ .name = "", .records = "NS 60 a.root-servers.test" },
 	{ .name = "7.0.0.10.in-addr.arpa", .records = "PTR 60 one.test" },
+	{ .name = "9.0.0.10.in-addr.arpa",
+		.records = "PTR 60 $(reboot).test;PTR 60 o;PTR 60 one.test" },
+	{ .name = "10.0.0.10.in-addr.arpa", .records = "PTR 60 <b>.test" },
 	{ .name = "many.test",
 		.records = "MX 60 10 mx.test;TXT 60 v=spf1 -all;SRV 60 1 2 443 srv.test;"
 			   "NS 60 ns.test;CAA 60 ca.test;SOA 60 ns.test;AAAA 60 fd00::1" },
@@ -93,6 +96,8 @@ CONTRACT_KERNEL(names_that_fail, KERNEL)
 		{ "tcp://"
 		  "a234567890123456789012345678901234567890123456789012345678901234.test:80",
 			-SOQ_EENDPOINT },
+		{ "tcp://a℀b.test:80", -SOQ_EENDPOINT }, /* "aa/cb.test" */
+		{ "tcp://a\\:80", -SOQ_EENDPOINT },
 		{ "unix:///x", -EPROTOTYPE },
 		{ "fd://3", -EPROTOTYPE },
 	};
@@ -538,6 +543,9 @@ CONTRACT_KERNEL(names_of_addresses, KERNEL)
 		{ "tcp://127.0.0.1:80", "localhost", 0 },
 		{ "tcp://[::1]:80", "localhost", 0 },
 		{ "tcp://10.0.0.8:80", "", -SOQ_ENONAME },
+		/* What no host can be called is passed over. */
+		{ "tcp://10.0.0.9:80", "o", 0 },
+		{ "tcp://10.0.0.10:80", "", -SOQ_ENONAME },
 		{ "tcp://[fd00::1]:80", "", -SOQ_ENONAME },
 	};
 	struct soq_records records;
