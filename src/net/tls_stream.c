@@ -26,7 +26,12 @@
 /* What a handshake's functions and those of the certificates' checks need, generously. */
 #define STACK_LEAST ((size_t)128 * 1024)
 #define REASON_MAX  1024
-#define WHOM_MAX    (SOQ_ENDPOINT_TEXT_MAX + SOQ_ADDR_TEXT_MAX)
+/* While the peer sends what is no data for us (messages of a handshake, tickets) OpenSSL does
+ * not come back from a call: after so many times it does, and time-outs and others have their
+ * turn. And it answers some of that: a peer that asks, and does not read, is an enemy. */
+#define RECEIVES_MAX 4
+#define ANSWERS_MAX  ((size_t)64 * 1024)
+#define WHOM_MAX     (SOQ_ENDPOINT_TEXT_MAX + SOQ_ADDR_TEXT_MAX)
 
 /* What only a handshake needs. Freed by the last of those who wait for its end. */
 struct handshake {
@@ -508,6 +513,7 @@ static int64_t take(struct soq_stream *s, void *buf, size_t len)
 
 	if (s->tls->direct.record)
 		return take_directly(s, buf, len);
+	s->tls->wire.receives = RECEIVES_MAX;
 	ERR_clear_error();
 	ok = buf ? SSL_read_ex(s->tls->ssl, buf, len, &n)
 		 : SSL_peek_ex(s->tls->ssl, &byte, 1, &n);
@@ -515,11 +521,16 @@ static int64_t take(struct soq_stream *s, void *buf, size_t len)
 }
 
 /* OpenSSL's BIO asks the socket by itself before it says that something lacks; else we do. */
-static int fill(struct soq__tls *tls, int64_t timeout_ns)
+static int fill(struct soq_stream *s, int64_t timeout_ns)
 {
+	struct soq__tls *tls = s->tls;
 	size_t want = tls->direct.record ? soq__tls_direct_want(&tls->wire) : 0;
 	int rc = tls->direct.record ? soq__tls_wire_fill_now(&tls->wire, want) : -EAGAIN;
 
+	if (tls->ssl && tls->wire.receives == 0)
+		soq__reschedule(s->worker);
+	if (tls->wire.out.count > ANSWERS_MAX)
+		return fail(s, -SOQ_ETLS, "the peer asks, and does not read the answers");
 	return rc == -EAGAIN ? soq__tls_wire_fill(&tls->wire, want, timeout_ns) : rc;
 }
 
@@ -534,7 +545,7 @@ static int64_t await(struct soq_stream *s, void *buf, size_t len)
 	if (n < 0)
 		return n;
 	while ((n = take(s, buf, len)) == -EAGAIN) {
-		n = fill(s->tls, left(until_ns));
+		n = fill(s, left(until_ns));
 		if (n < 0)
 			break;
 	}

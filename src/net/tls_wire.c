@@ -117,7 +117,13 @@ static int bio_read(BIO *bio, char *buf, size_t len, size_t *ret_len)
 	struct soq__tls_wire *w = BIO_get_data(bio);
 
 	BIO_clear_retry_flags(bio);
-	*ret_len = w->in.count > 0 ? take(&w->in, buf, len) : receive_now(w, buf, len);
+	*ret_len = 0;
+	if (w->in.count > 0) {
+		*ret_len = take(&w->in, buf, len);
+	} else if (w->receives > 0) {
+		w->receives--;
+		*ret_len = receive_now(w, buf, len);
+	}
 	if (*ret_len > 0)
 		return 1;
 	if (!w->ended && w->in_error == 0)

@@ -25,6 +25,7 @@ struct soq__tls_wire {
 	struct soq__tls_bytes in;  /* received, not seen by OpenSSL */
 	struct soq__tls_bytes out; /* written by OpenSSL, not taken by the socket */
 	bool at_hand_only;	   /* the BIO is not to touch the socket */
+	unsigned receives;	   /* how often the BIO may still try to receive */
 	bool sending; /* a fiber waits while earlier bytes are sent: later ones queue */
 	bool ended;   /* the peer's flow is over */
 	int in_error, out_error; /* of the socket, or 0: one flow may outlive the other */
