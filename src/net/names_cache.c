@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define ANSWERS_MAX    1024
-#define KEPT_BYTES_MAX 4096 /* a longer message is answered, and not kept */
+#define KEPT_BYTES_MAX 16384 /* larger answers are given, and not kept: 16 MiB in all */
 
 void soq__cache_init(struct soq__cache *c, struct soq__engine *e)
 {
@@ -72,6 +72,21 @@ static struct soq__asked *find(struct soq__cache *c, const char *name, unsigned 
 	return NULL;
 }
 
+/* What records take. Compressed names are short in a message and long here: one of 4 KiB may
+ * become half a mebibyte, and whoever owns the names that are asked for could fill the memory.
+ */
+static size_t bytes_of(const struct soq_records *records)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < records->count; i++) {
+		const struct soq_record *r = &records->list[i];
+
+		bytes += sizeof(*r) + strlen(r->owner) + r->text_len;
+	}
+	return bytes;
+}
+
 static void answered(struct soq__question *q, int rc, const unsigned char *msg, size_t len)
 {
 	struct soq__asked *a = soq__container_of(q, struct soq__asked, question);
@@ -84,7 +99,7 @@ static void answered(struct soq__question *q, int rc, const unsigned char *msg, 
 			&a->records, &ttl_s, msg, len, q->name, (enum soq_record_type)q->type);
 	a->rc = rc;
 	a->pending = false;
-	if (ttl_s > 0 && len <= KEPT_BYTES_MAX) {
+	if (ttl_s > 0 && bytes_of(&a->records) <= KEPT_BYTES_MAX) {
 		a->answered_ns = e->type->now(e);
 		a->expires_ns = soq__after(a->answered_ns, ttl_s * SOQ_S);
 	} else {

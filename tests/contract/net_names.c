@@ -257,6 +257,33 @@ CONTRACT_KERNEL(names_kept_are_bounded, KERNEL)
 	dns_close(&d);
 }
 
+/* An answer that takes much memory is given, and not kept. */
+CONTRACT_KERNEL(names_kept_are_small, KERNEL)
+{
+	static char few[256], many[4096];
+	static const struct said sizes[] = { { .name = "few.test", .records = few },
+		{ .name = "many.test", .records = many }, { 0 } };
+	struct soq_records list;
+	struct dns d;
+
+	names_open(&d, sizes);
+	for (unsigned i = 0; i < 130; i++) {
+		char *at = i < 10 ? few : many;
+
+		sprintf(at + strlen(at), "A 60 10.0.0.%u;", i);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_OK(soq_query(&list, "few.test", SOQ_RECORD_A));
+		CHECK_EQ(list.count, 10);
+		soq_records_done(&list);
+		CHECK_OK(soq_query(&list, "many.test", SOQ_RECORD_A));
+		CHECK_EQ(list.count, 120);
+		soq_records_done(&list);
+		CHECK_EQ(d.questions, i + 2);
+	}
+	dns_close(&d);
+}
+
 /* ---- many who ask, and some who give up ---- */
 
 #define ASKERS 20
