@@ -53,7 +53,7 @@ struct watch {
 		bool wanted;
 		bool pending; /* the operation is the engine's */
 	} in, out;
-	bool refused;	 /* an error is to be read that sending has met */
+	bool failed;	 /* c-ares is to read an error */
 	bool let_go;	 /* c-ares has it no more */
 	bool letting_go; /* and the engine is being told so */
 };
@@ -139,7 +139,7 @@ static bool side_wait(struct watch *w, struct side *s)
 	struct soq__engine *e = w->ares->worker->engine;
 	bool is_input = s == &w->in;
 
-	if (is_input && w->refused)
+	if (is_input && w->failed)
 		return false;
 	if (!s->wanted || s->pending)
 		return true;
@@ -152,11 +152,9 @@ static bool side_wait(struct watch *w, struct side *s)
 	};
 	soq__list_init(&s->op.node);
 	s->pending = !e->type->submit(e, &s->op);
-	if (s->pending || s->op.result > 0)
-		return s->pending;
-	s->wanted =
-		false; /* it cannot be watched: the question times out, and goes elsewhere */
-	return true;
+	if (!s->pending && s->op.result <= 0)
+		w->failed = true; /* it cannot be watched: c-ares shall give it up */
+	return s->pending;
 }
 
 static void run(struct soq__ares *a, int in, int out)
@@ -306,9 +304,9 @@ static ssize_t receive(int fd, void *buf, size_t len, int flags, struct sockaddr
 {
 	struct watch *w = watch_of(arg, fd);
 
-	if (!w || !w->refused)
+	if (!w || !w->failed)
 		return recvfrom(fd, buf, len, flags, from, from_len);
-	w->refused = false;
+	w->failed = false;
 	errno = ECONNREFUSED;
 	return -1;
 }
@@ -326,7 +324,7 @@ static ssize_t send_bytes(int fd, const struct iovec *parts, int count, void *ar
 
 	if (n >= 0 || errno != ECONNREFUSED || !w || !w->in.wanted)
 		return n;
-	w->refused = true;
+	w->failed = true;
 	n = 0;
 	for (int i = 0; i < count; i++)
 		n += (ssize_t)parts[i].iov_len;
