@@ -225,6 +225,9 @@ static int fail(struct soq_stream *s, int code, const char *reason)
 
 	describe(whom, sizeof(whom), s);
 	s->tls->error = code;
+	/* An alert may tell the peer why. */
+	s->tls->wire.at_hand_only = false;
+	soq__tls_wire_flush_now(&s->tls->wire);
 	return soq__fail(code, "%s: %s", whom, reason);
 }
 
@@ -348,9 +351,7 @@ static int handshake_steps(struct soq_stream *s)
 		if (rc < 0)
 			return rc;
 	}
-	if (tls->error < 0) /* an alert may tell the peer why */
-		soq__tls_wire_flush_now(&tls->wire);
-	else if (rc == 0 && !may_wait(tls))
+	if (rc == 0 && !may_wait(tls))
 		rc = soq__tls_wire_flush(&tls->wire, s->send_timeout_ns);
 	return rc;
 }
