@@ -242,14 +242,17 @@ static bool was_stopped_twice(const struct soq__lane *lane)
 	return atomic_load(&lane->server->stops) >= 2;
 }
 
-/* Let the requests in flight end, or cancel them. @return 0, -ETIMEDOUT */
-static int drain(struct soq__lane *lane, int64_t grace_ns)
+/* Let the requests in flight end, or cancel them.
+ * @had_clients  when the stop was heeded: a second one may have ended them since
+ * @return 0, -ETIMEDOUT */
+static int drain(struct soq__lane *lane, int64_t grace_ns, bool had_clients)
 {
-	bool had_clients = atomic_load(&lane->clients) > 0, all_gone;
+	bool all_gone;
 	struct soq_scope *scope = NULL;
 
 	if (soq_scope_open(&scope) < 0 || soq_spawn(scope, cancel_main, lane) < 0)
 		lane->cancelled = true; /* no memory to be patient with */
+	had_clients |= atomic_load(&lane->clients) > 0;
 	soq__clients_close_idle(lane);
 	all_gone = await_clients(lane, soq__after(soq_now(), grace_ns));
 	soq_scope_close(scope);
@@ -316,7 +319,7 @@ static int end(struct soq__lane *lane, int reason)
 {
 	struct soq__fiber *f = soq__current();
 	int64_t deadline_ns = f->deadline_ns;
-	bool cancelled = f->cancelled;
+	bool cancelled = f->cancelled, had_clients = atomic_load(&lane->clients) > 0;
 	int rc;
 
 	f->deadline_ns = SOQ_NEVER;
@@ -324,7 +327,7 @@ static int end(struct soq__lane *lane, int reason)
 	if (reason < 0)
 		stop_at_once(lane->server);
 	stop_accepting(lane);
-	rc = drain(lane, reason < 0 ? 0 : lane->server->opt.grace_ns);
+	rc = drain(lane, reason < 0 ? 0 : lane->server->opt.grace_ns, had_clients);
 	f->deadline_ns = deadline_ns;
 	f->cancelled |= cancelled;
 	return reason < 0 ? reason : rc;
