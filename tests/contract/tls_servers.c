@@ -22,6 +22,12 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define WORKERS 1 /* it takes a forked process's threads for the parent's */
+#else
+#define WORKERS 4
+#endif
+
 #define POOL_THREADS 8 /* as offload.c has them at most */
 
 static void forget_openssl(void *arg)
@@ -530,7 +536,7 @@ static void crowd(void)
 	struct remote r;
 
 	if (test_shape() == TEST_FIBER)
-		plan.opt.workers = 4;
+		plan.opt.workers = WORKERS;
 	c.remote = &r;
 	remote_start(&r, &plan);
 	for (unsigned i = 0; i < clients; i++)
@@ -546,4 +552,41 @@ static void crowd(void)
 CONTRACT_SHAPES(tls_server_crowd)
 {
 	each_version(crowd);
+}
+
+static void *run_server(void *arg)
+{
+	CHECK_OK(soq_server_run(arg));
+	CHECK_OK(soq_thread_end());
+	return NULL;
+}
+
+/* Workers of this process, so that a checker of threads sees all of them. */
+CONTRACT_KERNEL(tls_server_workers_beside_their_clients, "a simulated world has one thread")
+{
+	struct soq_server_options opt = { .workers = 3 };
+	struct soq_scope *scope = scope_open();
+	struct crowd c = { 0 };
+	struct soq_server *server;
+	struct remote r;
+	pthread_t thread;
+
+	if (!have_tls())
+		SKIP("this build has no TLS");
+	tls_open(SOQ_TLS_ANY, 0);
+	opt.tls = tls.server;
+	CHECK_OK(soq_server_new(&server, &opt));
+	CHECK_OK(soq_server_listen(server, SECURE, echo_a_line, NULL));
+	place_find(&r.places[0], server, 0, process_address(0));
+	CHECK_EQ(pthread_create(&thread, NULL, run_server, server), 0);
+	c.remote = &r;
+	for (unsigned i = 0; i < 10; i++)
+		CHECK_OK(soq_spawn(scope, crowd_client, &c));
+	CHECK_OK(soq_tls_reload(tls.server)); /* handshakes go on meanwhile */
+	CHECK_OK(soq_tls_reload(tls.client));
+	scope_join(scope);
+	soq_server_stop(server);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	soq_server_free(server);
+	tls_close();
 }
