@@ -311,20 +311,33 @@ static bool is_small_stack(const struct soq__fiber *f)
 	return f->stack && (size_t)(f->stack->high - f->stack->low) < STACK_LEAST;
 }
 
-/* One step: until OpenSSL lacks input. What takes long, or much stack, is done elsewhere. */
+/* What takes long, or much stack, is done elsewhere. @return 0; why it was not done */
+static int step_anywhere(struct soq_stream *s, struct step *step)
+{
+	bool is_small = is_small_stack(s->worker->current);
+	int rc = -EAGAIN;
+
+	if (is_small ||
+		(soq__tls_config_is_slow(step->tls->config) && step->tls->wire.in.count > 0))
+		rc = soq_offload(step_run, step);
+	/* Where the system has no thread to give, too long is better than never. */
+	if (rc == -EAGAIN && !is_small) {
+		step_run(step);
+		return 0;
+	}
+	return rc == -EAGAIN ? -ENOMEM : rc;
+}
+
+/* One step: until OpenSSL lacks input. */
 static int handshake_step(struct soq_stream *s)
 {
 	struct soq__tls *tls = s->tls;
 	struct step step = { .tls = tls };
-	int rc = 0;
+	int rc;
 
 	/* A flight is sent as one. */
 	tls->wire.at_hand_only = true;
-	if (is_small_stack(s->worker->current) ||
-		(soq__tls_config_is_slow(tls->config) && tls->wire.in.count > 0))
-		rc = soq_offload(step_run, &step);
-	else
-		step_run(&step);
+	rc = step_anywhere(s, &step);
 	tls->wire.at_hand_only = false;
 	if (rc < 0 || step.rc == 0 || step.rc == -EAGAIN)
 		return rc < 0 ? rc : step.rc;
