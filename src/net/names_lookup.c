@@ -136,7 +136,9 @@ static int ask_system(struct soq__lookup *l)
 	if (rc == -ETIMEDOUT || rc == -ECANCELED || rc == -ENOMEM)
 		return rc;
 	l->by_system = true;
-	if (rc != -SOQ_ENONAME) /* else the reason that was known before says more */
+	/* The DNS's reason says more than the system's after it: a service that is listed, and
+	 * not installed, is EAI_SYSTEM with whatever errno was (glibc 2.36: EBUSY). */
+	if (rc == 0 || l->candidate == 0)
 		l->rc = rc;
 	if (rc < 0)
 		return 0;
@@ -276,10 +278,11 @@ static int worse(int a, int b)
 	return -SOQ_ENONAME;
 }
 
-/* Whether the DNS has answered that there is nothing. */
-static bool is_nothing(int rc)
+/* Whether the DNS has said that there is nothing, or that it cannot say: somebody else may
+ * know, or a further name may have an address. */
+static bool is_answered(int rc)
 {
-	return rc == -SOQ_ENONAME || rc == -SOQ_ENORECORD;
+	return rc == -SOQ_ENONAME || rc == -SOQ_ENORECORD || rc == -SOQ_ENAMEFAIL;
 }
 
 /* IPv6 is worth a short wait when IPv4 is there first: RFC 8305 section 3. */
@@ -291,14 +294,17 @@ static void set_hold(struct soq__lookup *l)
 		l->hold_ns = soq__after(soq_now(), RESOLUTION_DELAY_NS);
 }
 
-/* The hosts file and the system, where they come after the DNS. */
+/* The hosts file and the system, where they come after the DNS. They are asked, too, when the
+ * DNS has failed: without a network, a machine's own name is known to them alone. After its
+ * silence the system is not: it would ask the DNS again, and a thread of the pool would wait as
+ * long. */
 static int finish(struct soq__lookup *l)
 {
 	int rc = 0;
 
 	if (!l->names->policy.files_first)
 		rc = add_from_hosts(l);
-	if (rc == 0 && l->found.count == 0 && is_nothing(l->rc) &&
+	if (rc == 0 && l->found.count == 0 && is_answered(l->rc) &&
 		l->names->policy.hosts == SOQ__NSS_THEN_SYSTEM)
 		rc = ask_system(l);
 	return rc;
@@ -310,7 +316,7 @@ static int go_on(struct soq__lookup *l)
 	int rc;
 
 	l->rc = worse(worse(l->families[0].rc, l->families[1].rc), l->rc);
-	rc = is_nothing(l->rc) || l->rc == -SOQ_ENAMEFAIL ? ask_next(l) : 0;
+	rc = is_answered(l->rc) ? ask_next(l) : 0;
 	return rc == 0 ? finish(l) : rc;
 }
 

@@ -335,6 +335,30 @@ CONTRACT_KERNEL(names_without_files, KERNEL)
 	dns_close(&d);
 }
 
+/* Another service may know what the DNS fails to tell, and its reason is told if it does not.
+ * The system asks the DNS again on its way there: that is how it is seen here. */
+CONTRACT_KERNEL(names_another_service_after_a_failure, KERNEL)
+{
+	static const struct said failing[] = { { .name = "failing.test", .manner = FAILS },
+		{ 0 } };
+	struct soq_addrs list;
+	unsigned questions;
+	struct dns d;
+
+	machine_enter(RESOLV_CONF, HOSTS);
+	dns_open(&d, failing);
+	CHECK_ERR(soq_resolve(&list, "tcp://failing.test:80"), -SOQ_ENAMEFAIL);
+	questions = d.questions;
+	dns_close(&d);
+	CHECK_OK(soq_thread_end()); /* files are read anew */
+	machine_file("nsswitch.conf", "hosts: files dns wins\n");
+	dns_open(&d, failing);
+	CHECK_ERR(soq_resolve(&list, "tcp://failing.test:80"), -SOQ_ENAMEFAIL);
+	CHECK(d.questions > questions);
+	CHECK_ERR(soq_resolve(&list, "tcp://nobody.test:80"), -SOQ_ENONAME);
+	dns_close(&d);
+}
+
 /* Nobody is there to be asked: said at once. */
 CONTRACT_KERNEL(names_without_a_server, KERNEL)
 {
