@@ -70,7 +70,8 @@ static void plan_done(struct plan *plan)
 
 static int no_memory(void)
 {
-	return tool_fail(tool_cert.name, "%s", soq_strerror(-ENOMEM));
+	tool_fail(tool_cert.name, "%s", soq_strerror(-ENOMEM));
+	return TOOL_FAILED;
 }
 
 /* ---- names ---- */

@@ -104,8 +104,8 @@ SOQ_API int soq_record_type_parse(enum soq_record_type *ret, const char *word);
 
 /**
  * Suspends until the name of an address is known: the hosts file's, or the DNS's. The latter is
- * what the address's owner says, and no proof of who he is; but of letters, digits, "-", "_" and
- * dots alone.
+ * what the address's owner says, and no proof of who he is; but of letters, digits, "-", "_"
+ * and dots alone.
  *
  * @buf  @len bytes, 256 are always enough
  * @return 0; -SOQ_ENONAME, -ENOBUFS when it does not fit; others as soq_resolve()

@@ -134,7 +134,8 @@ static int query_localhost(struct soq_records *ret, const char *name, enum soq_r
 		r->addr.len = sizeof(r->addr.in6);
 		r->addr.in6.sin6_addr = in6addr_loopback;
 	}
-	*ret = (struct soq_records){ r, 1 };
+	ret->list = r;
+	ret->count = 1;
 	return 0;
 }
 

@@ -50,7 +50,7 @@ int soq_connect_tls(struct soq_stream **ret, const char *endpoint, struct soq_tl
 {
 	struct soq_endpoint e;
 	struct soq__tls_begin how = { .tls = tls, .endpoint = endpoint };
-	struct soq_stream *s;
+	struct soq_stream *s = NULL;
 	int rc = soq_endpoint_parse(&e, endpoint);
 
 	if (rc == 0)

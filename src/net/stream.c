@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #define SEND_FILE_CHUNK ((size_t)512 * 1024)
-#define TLS_FILE_CHUNK	((size_t)64 * 1024) /* read into memory, on a fiber's stack it is not \
-					     */
+#define TLS_FILE_CHUNK                                                        \
+	((size_t)64 * 1024) /* read into memory, on a fiber's stack it is not \
+			     */
 
 /* ---- life ---- */
 

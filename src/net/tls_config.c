@@ -453,7 +453,8 @@ static struct soq_tls *share_default(struct soq_tls *made)
 	tls = soq__tls_ref(default_tls);
 	pthread_mutex_unlock(&default_lock);
 	soq_tls_free(made);
-	return tls;
+	return tls; /* NOLINT(clang-analyzer-unix.Malloc): it has an owner more than was given
+		       up */
 }
 
 static void worker_tls_free(void *tls)

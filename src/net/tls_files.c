@@ -216,7 +216,7 @@ static EVP_PKEY *read_key(OSSL_LIB_CTX *library, const char *path, struct soq__t
 			"'%s' "
 			"-out FILE`, and let nobody else read that file",
 			path, path);
-	else if (!key && strstr(b.data, "PRIVATE KEY-----"))
+	else if (!key && b.data && strstr(b.data, "PRIVATE KEY-----"))
 		spoilt(why, "key file", path, "private key");
 	else if (!key)
 		not_pem(why, "key file", path, "private key", &b);

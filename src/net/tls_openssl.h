@@ -35,9 +35,10 @@ OSSL_LIB_CTX *soq__tls_library(void);
  * ask soq__worker_peek(), which is NULL there. */
 SSL *soq__tls_ssl(const struct soq_stream *s);
 
-/* To be called for each line of the key log (SSL_CTX_set_keylog_callback) of a server's contexts,
- * always: an established connection of TLS 1.3 goes on without its SSL object, and then
- * soq__tls_ssl() is NULL, and soq_tls_info() tells what soq__tls_info_of() had told before. */
+/* To be called for each line of the key log (SSL_CTX_set_keylog_callback) of a server's
+ * contexts, always: an established connection of TLS 1.3 goes on without its SSL object, and
+ * then soq__tls_ssl() is NULL, and soq_tls_info() tells what soq__tls_info_of() had told
+ * before. */
 void soq__tls_note_secret(const SSL *ssl, const char *line);
 
 /* ---- tls_config.c ---- */
@@ -82,8 +83,8 @@ void soq__tls_info_of(struct soq_tls_info *ret, SSL *ssl);
  * @return -SOQ_ECERTIFICATE, -SOQ_ETRUNCATED, -SOQ_ETLS, -ENOMEM */
 int soq__tls_explain(char *buf, size_t len, SSL *ssl, bool server, const char *name);
 
-/* The same by a number: a reason of libssl's (SSL_R_...), or SSL_AD_REASON_OFFSET and the number of
- * an alert that the peer has sent. @ret_words  static text */
+/* The same by a number: a reason of libssl's (SSL_R_...), or SSL_AD_REASON_OFFSET and the
+ * number of an alert that the peer has sent. @ret_words  static text */
 int soq__tls_explain_number(const char **ret_words, int number);
 
 /* For SSL_CTX_set_verify(), always: remembers of which certificate a check failed, and how, for

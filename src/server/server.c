@@ -172,7 +172,7 @@ static struct soq__site *add_site(struct soq_server *server, const char *endpoin
 	server->sites = sites;
 	site = &sites[server->site_count];
 	memset(site, 0, sizeof(*site));
-	site->text = strdup(endpoint);
+	site->text = strdup(endpoint ? endpoint : "");
 	return site->text ? site : NULL;
 }
 

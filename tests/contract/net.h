@@ -326,8 +326,8 @@ static inline void go(struct soq_scope *scope, void (*fn)(void *), void *arg)
 	CHECK_OK(soq_yield());
 }
 
-/* End a stream's flow. With TLS a record that was cut off goes first, and there must be room for
- * it: a fiber of its own does this while another receives. */
+/* End a stream's flow. With TLS a record that was cut off goes first, and there must be room
+ * for it: a fiber of its own does this while another receives. */
 static inline void end_flow(void *arg)
 {
 	soq_set_send_timeout(arg, SOQ_NEVER);
