@@ -124,11 +124,18 @@ static void stream_free(struct soq_stream *s)
 	free(s);
 }
 
+/* Whoever is at it would go on in memory that is another's. */
+static void assert_unused(const struct soq_stream *s)
+{
+	assert(!s->receiving && !s->sending);
+	assert(!s->tls || !soq__tls_is_shaking(s));
+}
+
 void soq_close(struct soq_stream *s)
 {
 	if (!s)
 		return;
-	assert(!s->receiving && !s->sending);
+	assert_unused(s);
 	soq__type(s->worker)->close_socket(s->worker->engine, &s->socket);
 	stream_free(s);
 }
@@ -579,8 +586,10 @@ int soq_finish(struct soq_stream *s)
 		return 0;
 	/* A handshake is not to begin now. And an alert, which says why there is none, is to
 	 * arrive: end what is beneath gracefully all the same. */
-	if (s->tls && !soq__tls_is_established(s))
+	if (s->tls && !soq__tls_is_established(s)) {
+		assert_unused(s);
 		soq__tls_free(s);
+	}
 	n = soq_shutdown(s);
 	/* A connection that has ended already, well or by a reset: receiving tells which. */
 	if (n == -ENOTCONN)

@@ -28,6 +28,8 @@ int soq__tls_begin(struct soq_stream *s, const struct soq__tls_begin *how);
 
 /* As soq_handshake(). Of several fibers one does it, and the others wait. */
 int soq__tls_handshake(struct soq_stream *s);
+/* Whether a fiber is at it now. */
+bool soq__tls_is_shaking(const struct soq_stream *s);
 /* By the receiving fiber, as soq_recv() and soq_wait_readable(). */
 ssize_t soq__tls_recv(struct soq_stream *s, void *buf, size_t len);
 int soq__tls_wait_readable(struct soq_stream *s);

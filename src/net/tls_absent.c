@@ -51,6 +51,11 @@ int soq__tls_handshake(struct soq_stream *s)
 	return refuse();
 }
 
+bool soq__tls_is_shaking(const struct soq_stream *s)
+{
+	return false;
+}
+
 ssize_t soq__tls_recv(struct soq_stream *s, void *buf, size_t len)
 {
 	return refuse();

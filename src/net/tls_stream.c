@@ -151,6 +151,11 @@ bool soq__tls_is_established(const struct soq_stream *s)
 	return !s->tls->handshake && s->tls->error == 0;
 }
 
+bool soq__tls_is_shaking(const struct soq_stream *s)
+{
+	return s->tls->handshake && s->tls->handshake->running;
+}
+
 /* @return 0; a negative code, with a sentence where it is not for want of memory */
 static int make_ssl(struct soq__tls *tls, const struct soq__tls_begin *how)
 {

@@ -1,6 +1,7 @@
 /* net_tls_refused.c - handshakes that come to nothing: what is said of them, and what is left.
  */
 #include "contract/net.h"
+#include "sim/aborts.h"
 
 #define NO_PIN "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -160,4 +161,39 @@ CONTRACT_KERNEL(
 	soq_close(l.near);
 	soq_listener_close(listener);
 	link_tls_free(&t);
+}
+
+static void end_in_handshake(void (*end)(struct soq_stream *s))
+{
+	struct soq_scope *scope = scope_open();
+	struct pair p;
+
+	pair_open(&p);
+	go(scope, shake, p.l.far);
+	CHECK_OK(soq_yield());
+	end(p.l.far);
+}
+
+static void finish(struct soq_stream *s)
+{
+	soq_finish(s);
+}
+
+static void close_in_handshake(void)
+{
+	end_in_handshake(soq_close);
+}
+
+static void finish_in_handshake(void)
+{
+	end_in_handshake(finish);
+}
+
+/* It would go on in memory that is another's. */
+CONTRACT_KERNEL(tls_refused_close_in_a_handshake, "processes cannot share a simulated world")
+{
+	if (!have_tls())
+		SKIP("this build has no TLS");
+	check_aborts(close_in_handshake, (const char *const[]){ "soq__tls_is_shaking", NULL });
+	check_aborts(finish_in_handshake, (const char *const[]){ "soq__tls_is_shaking", NULL });
 }
