@@ -402,6 +402,17 @@ static void retire(struct soq__dns *d)
 	free_if_over(a);
 }
 
+/* In the child of a fork nobody gives them back. */
+static void abandon_leaving(struct soq__ares *a)
+{
+	soq__list_for_each (node, &a->leaving) {
+		struct watch *w = soq__container_of(node, struct watch, node);
+
+		w->in.pending = w->out.pending = false;
+		watch_free_if_over(w);
+	}
+}
+
 static void close_now(struct soq__dns *d, bool abandon)
 {
 	struct soq__ares *a = soq__container_of(d, struct soq__ares, base);
@@ -411,6 +422,8 @@ static void close_now(struct soq__dns *d, bool abandon)
 	a->busy = true;
 	if (a->channel)
 		ares_cancel(a->channel);
+	if (abandon)
+		abandon_leaving(a);
 	a->busy = false;
 	free_if_over(a);
 }

@@ -156,27 +156,58 @@ static void await_child(void *arg)
 	CHECK_EQ(waitpid(c->pid, &c->status, 0), c->pid);
 }
 
-/* A process that ends without soq_thread_end(), just after c-ares has closed a socket that was
- * waited for: what io_uring has not given back yet is no leak. LeakSanitizer looks. */
-CONTRACT_KERNEL(names_at_the_process_end, KERNEL)
+/* Have a child do something after a lookup that leaves the engine a cancelled operation to give
+ * back: its first server is silent, and c-ares closes that one's socket, which is waited for,
+ * when the second has answered. */
+static void after_a_lookup(void (*then)(void))
 {
+	struct soq_dgram *silent;
 	struct child child;
 	struct dns d;
 
-	machine_enter("nameserver " PRIVATE_ADDRESS "\nnameserver 127.0.0.1\n", HOSTS);
+	machine_enter("nameserver " PRIVATE_ADDRESS "\n" RESOLV_CONF, HOSTS);
 	dns_open(&d, zone);
+	CHECK_OK(soq_dgram_open(&silent, "udp://" PRIVATE_ADDRESS ":53"));
 	child.pid = (pid_t)CHECK_OK(fork());
 	if (child.pid == 0) {
-		struct soq_addrs list;
-
-		if (soq_resolve(&list, "tcp://one.test:80") < 0)
-			exit(1);
-		soq_addrs_done(&list);
+		check_resolves("tcp://one.test:80", "10.0.0.7");
+		then();
 		exit(0);
 	}
 	CHECK_OK(soq_offload(await_child, &child));
 	CHECK_EQ(child.status, 0);
+	soq_dgram_close(silent);
 	dns_close(&d);
+}
+
+static void end(void)
+{
+}
+
+/* A process that ends without soq_thread_end(): what io_uring has not given back yet is no
+ * leak. LeakSanitizer looks. */
+CONTRACT_KERNEL(names_at_the_process_end, KERNEL)
+{
+	after_a_lookup(end);
+}
+
+static void fork_and_ask(void)
+{
+	struct child child = { .pid = (pid_t)CHECK_OK(fork()) };
+
+	check_resolves("tcp://www.inner.test:80", "10.0.1.1");
+	if (child.pid == 0)
+		exit(0);
+	await_child(&child);
+	CHECK_EQ(child.status, 0);
+	CHECK_OK(soq_thread_end());
+}
+
+/* A process that forks then: the child has nothing to wait for, and leaves the parent's ring
+ * alone. */
+CONTRACT_KERNEL(names_in_a_child_at_once, KERNEL)
+{
+	after_a_lookup(fork_and_ask);
 }
 
 struct ticking {
