@@ -27,7 +27,10 @@ static int start(struct soq_stream *s, const struct soq__tls_begin *how)
 		return soq__fail(-EALREADY, "the stream has TLS already");
 	if (s->receiving || s->sending)
 		return -EBUSY;
+	/* It may have to load what the system trusts: no other fiber is to come in between. */
+	s->receiving = s->sending = true;
 	rc = soq__tls_begin(s, how);
+	s->receiving = s->sending = false;
 	if (rc < 0)
 		return rc;
 	forget_input(s);
