@@ -368,6 +368,8 @@ static int parse_answers(struct soq_records *ret, uint32_t *ret_ttl_s, struct ch
 	if (!list.list)
 		return -ENOMEM;
 	found = collect(&list, c, r, room, type);
+	if (found == 0 && count > room)
+		found = -SOQ_ENAMEFAIL; /* there may be some further on */
 	if (found <= 0) {
 		soq_records_done(&list);
 		return found < 0 ? found : -SOQ_ENORECORD;

@@ -186,6 +186,33 @@ TEST(dns_message_of_many_records)
 	soq_records_done(&list);
 }
 
+/* A chain of aliases is followed among so many records as are taken, no further: the time that
+ * it takes grows with their product. Whether there is an address is not known then. */
+TEST(dns_message_whose_address_is_far)
+{
+	static const char head[] = HEADER("\0", "\0", "\0") QUESTION("\1"),
+			  other[] = OTHER A("\6"), record[] = NAME A("\7");
+
+	for (unsigned others = SOQ__RECORDS_MAX - 1; others <= SOQ__RECORDS_MAX; others++) {
+		static unsigned char msg[65535];
+		struct soq_records list = { 0 };
+		size_t len = sizeof(head) - 1;
+		uint32_t ttl_s;
+
+		memcpy(msg, head, len);
+		for (unsigned i = 0; i < others; i++, len += sizeof(other) - 1)
+			memcpy(msg + len, other, sizeof(other) - 1);
+		memcpy(msg + len, record, sizeof(record) - 1);
+		len += sizeof(record) - 1;
+		msg[6] = (unsigned char)((others + 1) >> 8);
+		msg[7] = (unsigned char)(others + 1);
+		ROW("%u others", others);
+		CHECK_ERR(soq__dns_parse(&list, &ttl_s, msg, len, "a.it", SOQ_RECORD_A),
+			others < SOQ__RECORDS_MAX ? 0 : -SOQ_ENAMEFAIL);
+		soq_records_done(&list);
+	}
+}
+
 TEST(dns_same_name)
 {
 	CHECK(soq__dns_same_name("a.it", "A.IT."));
