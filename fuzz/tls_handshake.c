@@ -1,8 +1,8 @@
-/* sources: src/net/ares_idna.c src/net/tls_check.c src/net/tls_config.c src/net/tls_context.c
- * src/net/tls_explain.c src/net/tls_first.c src/net/tls_files.c src/net/tls_make.c
- * src/net/tls_random.c src/net/tls_rules.c src/net/tls_save.c src/net/tls_session.c
- * src/net/tls_text.c src/net/tls_ticket.c src/net/tls_verify.c src/base/error.c libraries:
- * openssl libidn2 */
+/* sources: src/net/ares_idna.c src/net/names_text.c src/net/tls_check.c src/net/tls_config.c
+ * src/net/tls_context.c src/net/tls_explain.c src/net/tls_first.c src/net/tls_files.c
+ * src/net/tls_make.c src/net/tls_random.c src/net/tls_rules.c src/net/tls_save.c
+ * src/net/tls_session.c src/net/tls_text.c src/net/tls_ticket.c src/net/tls_verify.c
+ * src/base/error.c libraries: openssl libidn2 */
 /* tls_handshake.c - a peer that says what it likes, to a client or a server as a configuration
  * makes them.
  *

@@ -140,10 +140,16 @@ step_tsan() {
 	fi
 	# The process shape forks from a program with threads, and that is its job.
 	export TSAN_OPTIONS="die_after_fork=0 suppressions=$PWD/scripts/tsan.supp ${TSAN_OPTIONS:-}"
+	# OpenSSL is not instrumented, so of TLS only what threads share is worth its time.
+	local without=tls_
 	# shellcheck disable=SC2086 # two words
 	programs unit build-tsan $wrapper
 	# shellcheck disable=SC2086
 	programs contract build-tsan $wrapper
+	# shellcheck disable=SC2086
+	counted $wrapper build-tsan/tests/unit-tls_config threads
+	# shellcheck disable=SC2086
+	counted $wrapper build-tsan/tests/contract-tls_servers workers
 }
 
 # Valgrind knows fewer system calls than the kernel, so it counts as an emulator. It does not know

@@ -9,7 +9,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#define FLOOD_BYTES ((size_t)4 << 20)
+#define FLOOD_BYTES ((size_t)32 << 20) /* more than sockets take that nobody reads */
 #define CHUNK_BYTES 16000
 
 /* Whoever asks, and what is asked so far. */

@@ -235,6 +235,7 @@ UNAVOIDABLE = {
     "cert_crlDistributionPoints": "nor does it publish its CRL",
     "cert_revocation": "of both together",
     "DNS_CAArecord": "localhost has no records in the DNS",
+    "sessionresumption": "its client leaves at once, often before the ticket has come",
     "HSTS": "a name like localhost has many servers, of which others speak http",
     "scan_time": "not a finding",
     "engine_problem": "of testssl's own openssl command",
