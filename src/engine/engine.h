@@ -207,8 +207,8 @@ int64_t soq__host_wall_clock(struct soq__engine *e);
 int soq__host_random(struct soq__engine *e, void *buf, size_t len);
 int soq__host_resolve(
 	const struct soq__engine *e, const struct soq__query *query, struct soq_addrs *ret);
-void soq__host_source_addrs(struct soq__engine *e, const struct soq_addr *to,
-	struct soq_addr *ret, size_t count);
+void soq__host_source_addrs(
+	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret, size_t count);
 unsigned soq__host_interface_index(const struct soq__engine *e, const char *name);
 int soq__host_wake_open(struct soq__engine *e, void (*heard)(void *arg), void *arg);
 void soq__host_wake(struct soq__engine *e);

@@ -135,12 +135,13 @@ static int source_addr(int fd, const struct soq_addr *to, struct soq_addr *ret)
 	if (fd < 0 || connect(fd, &to->sa, to->len) < 0)
 		return -EAFNOSUPPORT;
 	rc = soq__host_local_addr(&s, ret);
-	connect(fd, &nobody, sizeof(nobody));
+	if (connect(fd, &nobody, sizeof(nobody)) < 0 && rc == 0)
+		rc = -errno;
 	return rc;
 }
 
-void soq__host_source_addrs(struct soq__engine *e, const struct soq_addr *to,
-	struct soq_addr *ret, size_t count)
+void soq__host_source_addrs(
+	struct soq__engine *e, const struct soq_addr *to, struct soq_addr *ret, size_t count)
 {
 	static const int families[2] = { AF_INET, AF_INET6 };
 

@@ -426,7 +426,7 @@ static SSL_CTX *context_for(const struct soq__tls_extra *extra, const char *aske
 	size_t n = 0;
 	SSL_CTX *ctx;
 
-	for (; asked[n] && n < sizeof(name) - 1; n++)
+	for (; n < sizeof(name) - 1 && asked[n]; n++)
 		name[n] = (char)tolower((unsigned char)asked[n]);
 	name[n] = '\0';
 	ctx = find_choice(extra, name);

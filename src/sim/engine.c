@@ -344,8 +344,8 @@ static int resolve(
 	return 0;
 }
 
-static void source_addrs(struct soq__engine *base, const struct soq_addr *to,
-	struct soq_addr *ret, size_t count)
+static void source_addrs(
+	struct soq__engine *base, const struct soq_addr *to, struct soq_addr *ret, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct soq__sim_addr there, here;
